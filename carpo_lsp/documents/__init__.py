@@ -1,0 +1,1 @@
+"""Documents: text, positions and cells. Knows nothing of kernels."""

@@ -1,0 +1,1 @@
+"""One module per capability: plain functions from a workspace and params to a result."""

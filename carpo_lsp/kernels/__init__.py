@@ -1,0 +1,1 @@
+"""Kernels: starting, talking to, supervising and ending them. Knows nothing of documents."""
