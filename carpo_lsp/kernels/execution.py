@@ -1,0 +1,216 @@
+"""One execute request, as a state machine without I/O: messages in, events out.
+
+    queued ── begin ──> (sent) ── first sign of the kernel ──> running <──> waitingInput
+                                                                  │
+           ok, error, aborted <── reply and idle, in any order ───┤
+           died, aborted      <── end(): the kernel is gone, or the queue was dropped
+
+A terminal state needs the reply *and* idle: the reply may overtake the last output, and idle the
+reply. After it the machine yields nothing more, whatever it is fed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from carpo_lsp.kernels import outputs
+from carpo_lsp.kernels.events import (
+    TERMINAL,
+    Event,
+    ExecutionState,
+    InputRequested,
+    OutputChanged,
+    StateChanged,
+)
+from carpo_lsp.kernels.messages import Message, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@attrs.frozen
+class ExecuteOptions:
+    """The flags of an execute request, with Jupyter's defaults."""
+
+    silent: bool = False
+    store_history: bool = True
+    user_expressions: dict[str, str] = attrs.field(factory=dict)
+    allow_stdin: bool = True
+    stop_on_error: bool = True
+
+
+class Execution:
+    """An execution from queue to end. `feed` it what its kernel sends with its id as parent."""
+
+    def __init__(
+        self,
+        kernel_id: str,
+        execution_id: str,
+        code: str,
+        options: ExecuteOptions | None = None,
+        *,
+        replied: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`replied`: the reply goes to somebody else, so that idle alone is the end."""
+        self.kernel_id = kernel_id
+        self.execution_id = execution_id
+        self.code = code
+        self.options = options or ExecuteOptions()
+        self.state: ExecutionState = "queued"
+        self.execution_count: int | None = None
+        self.entered = False
+        """Whether the kernel is at the code itself, so that an interrupt hits it."""
+        self.input_header: dict[str, Any] | None = None
+        """Header of the input request that waits for an answer."""
+        self.request: Request | None = None
+        self._clock = clock
+        self._started: float | None = None
+        self._error: dict[str, Any] | None = None
+        self._reply: dict[str, Any] | None = {} if replied else None
+        self._idle = False
+
+    @property
+    def done(self) -> bool:
+        return self.state in TERMINAL
+
+    def owns(self, message: Message) -> bool:
+        """Whether a message belongs to this execution, which is the one in flight.
+
+        Some kernels forget the parent of their input requests; only the one in flight can be it.
+        """
+        if self.request is None:
+            return False
+        if message.channel == "stdin" and not message.parent_id:
+            return True
+        return message.parent_id == self.request.msg_id
+
+    def queue(self, position: int) -> Iterator[Event]:
+        """Enter the queue behind `position` others."""
+        yield StateChanged(self.kernel_id, self.execution_id, "queued", queue_position=position)
+
+    def begin(self) -> Request:
+        """The execute request, to be sent now."""
+        self.request = Request(
+            "shell",
+            "execute_request",
+            {
+                "code": self.code,
+                "silent": self.options.silent,
+                "store_history": self.options.store_history and not self.options.silent,
+                "user_expressions": self.options.user_expressions,
+                "allow_stdin": self.options.allow_stdin,
+                "stop_on_error": self.options.stop_on_error,
+            },
+        )
+        return self.request
+
+    def feed(self, message: Message) -> Iterator[Event]:
+        """Take a message whose parent is this execution's request; yield what it changes."""
+        if self.done:
+            return
+        if self.state == "queued":
+            self._started = self._clock()
+            yield self._enter("running")
+        match message.msg_type:
+            case "status":
+                self._idle = self._idle or message.content.get("execution_state") == "idle"
+            case "execute_input":
+                self.entered = True
+                self._count(message.content)
+            case "execute_reply":
+                if self._reply is None:
+                    self._reply = message.content
+                    self._count(message.content)
+                    yield from self._pages(message.content)
+            case "input_request":
+                self.input_header = message.header
+                yield self._enter("waitingInput")
+                content = message.content
+                yield InputRequested(
+                    self.kernel_id,
+                    self.execution_id,
+                    str(content.get("prompt", "")),
+                    bool(content.get("password", False)),
+                )
+            case "clear_output":
+                wait = bool(message.content.get("wait", False))
+                yield OutputChanged(self.kernel_id, self.execution_id, "clear", wait=wait)
+            case "update_display_data":
+                yield OutputChanged(
+                    self.kernel_id,
+                    self.execution_id,
+                    "update",
+                    outputs.from_message(message),
+                    outputs.display_id_of(message),
+                )
+            case kind if kind in outputs.OUTPUT_TYPES:
+                self.entered = True
+                if kind == "error":
+                    self._error = outputs.error_of(message.content)
+                yield OutputChanged(
+                    self.kernel_id,
+                    self.execution_id,
+                    "append",
+                    outputs.from_message(message),
+                    outputs.display_id_of(message),
+                )
+        if self._reply is not None and self._idle:
+            yield self._finish(self._reply)
+
+    def answer(self) -> Iterator[Event]:
+        """The input request has been answered."""
+        self.input_header = None
+        if self.state == "waitingInput":
+            yield self._enter("running")
+
+    def end(self, state: ExecutionState, error: dict[str, Any] | None = None) -> Iterator[Event]:
+        """End from outside: `aborted` when the queue was dropped, `died` with the kernel."""
+        if not self.done:
+            yield self._enter(state, error)
+
+    def _finish(self, reply: dict[str, Any]) -> Event:
+        status = reply.get("status")
+        if status == "aborted" or status == "abort":
+            return self._enter("aborted")
+        if status == "error" or self._error is not None:
+            # Some kernels say ok to code that sent an error output.
+            return self._enter("error", self._error or outputs.error_of(reply))
+        return self._enter("ok", user_expressions=reply.get("user_expressions") or None)
+
+    def _enter(
+        self,
+        state: ExecutionState,
+        error: dict[str, Any] | None = None,
+        user_expressions: dict[str, Any] | None = None,
+    ) -> Event:
+        self.state = state
+        terminal = state in TERMINAL
+        if terminal:
+            self.input_header = None
+        started = self._started
+        return StateChanged(
+            self.kernel_id,
+            self.execution_id,
+            state,
+            execution_count=self.execution_count,
+            error=error,
+            user_expressions=user_expressions,
+            duration_ms=(self._clock() - started) * 1000 if terminal and started else None,
+        )
+
+    def _count(self, content: dict[str, Any]) -> None:
+        count = content.get("execution_count")
+        if isinstance(count, int):
+            self.execution_count = count
+
+    def _pages(self, reply: dict[str, Any]) -> Iterator[Event]:
+        """Help asked for in the code (`name?`) comes as a payload of the reply, not on iopub."""
+        payloads = reply.get("payload")
+        for payload in payloads if isinstance(payloads, list) else ():
+            if isinstance(payload, dict) and payload.get("source") == "page":
+                output = outputs.display({"data": payload.get("data")})
+                yield OutputChanged(self.kernel_id, self.execution_id, "append", output)

@@ -1,0 +1,58 @@
+"""Jupyter messages as this package passes them around: plain data, no sockets.
+
+Source: the Jupyter messaging specification, version 5.4.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import uuid4
+
+import attrs
+
+Channel = Literal["shell", "control", "iopub", "stdin"]
+
+
+@attrs.frozen
+class Message:
+    """A message received from a kernel. Dates in headers are ISO 8601 strings."""
+
+    channel: Channel
+    header: dict[str, Any]
+    parent_header: dict[str, Any]
+    metadata: dict[str, Any]
+    content: dict[str, Any]
+    buffers: tuple[bytes, ...] = ()
+
+    @property
+    def msg_type(self) -> str:
+        return str(self.header.get("msg_type", ""))
+
+    @property
+    def msg_id(self) -> str:
+        return str(self.header.get("msg_id", ""))
+
+    @property
+    def parent_id(self) -> str:
+        """Id of the request this message belongs to; empty when it belongs to none."""
+        return str(self.parent_header.get("msg_id", ""))
+
+    @property
+    def parent_type(self) -> str:
+        return str(self.parent_header.get("msg_type", ""))
+
+
+@attrs.frozen
+class Request:
+    """A message to a kernel. Its id is known before it is sent, so that whoever waits for the
+    answer is registered first."""
+
+    channel: Channel
+    msg_type: str
+    content: dict[str, Any]
+    msg_id: str = attrs.field(factory=lambda: uuid4().hex)
+    parent_header: dict[str, Any] = attrs.field(factory=dict)
+    metadata: dict[str, Any] = attrs.field(factory=dict)
+    buffers: tuple[bytes, ...] = ()
+    subshell_id: str | None = None
+    """JEP 91: the subshell that is to answer; None is the main shell."""
