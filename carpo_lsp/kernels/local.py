@@ -1,0 +1,277 @@
+"""A kernel in a process of ours: spawn, watch, interrupt, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.paths import jupyter_runtime_dir
+
+from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.kernels import process
+from carpo_lsp.kernels.channels import Channels
+from carpo_lsp.kernels.connection import Exit, OnMessage
+from carpo_lsp.kernels.messages import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import zmq
+
+    from carpo_lsp.kernels.specs import Spec
+
+log = logging.getLogger(__name__)
+
+IPC_MODULES: Final = frozenset({"ipykernel", "ipykernel_launcher", "bash_kernel", "octave_kernel"})
+"""Kernel modules known to bind ipc addresses: those that run on ipykernel's application. Other
+kernels may take the address for a TCP host and never answer, so they get loopback TCP."""
+
+SETTLE_QUIET: Final = 0.05
+SETTLE_LIMIT: Final = 2.0
+
+
+class LocalConnection:
+    """A `Connection` to a kernel that this process starts from a kernelspec."""
+
+    owned = True
+
+    def __init__(
+        self,
+        spec: Spec,
+        kernel_id: str,
+        on_message: OnMessage,
+        *,
+        context: zmq.Context[zmq.Socket[bytes]],
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._spec = spec
+        self._kernel_id = kernel_id
+        self._on_message = on_message
+        self._context = context
+        self._cwd = cwd
+        self._env = dict(env or {})
+        self._launcher: AsyncKernelManager | None = None
+        self._ipc_folder: str | None = None
+        self._channels: Channels | None = None
+        self._tail: process.Tail | None = None
+        self._pid: int | None = None
+        self._exit: asyncio.Task[int] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._pid
+
+    @property
+    def connection_file(self) -> str | None:
+        return str(self._launcher.connection_file) if self._launcher else None
+
+    async def start(self) -> None:
+        self._check()
+        try:
+            launcher = self._launcher = self._launcher or self._make_launcher()
+        except OSError as error:
+            raise self._failure(
+                f"The runtime folder cannot be used: {error.strerror} ({error.filename}).",
+                hint=f"make {jupyter_runtime_dir()!r} writable, or set JUPYTER_RUNTIME_DIR",
+            ) from error
+        tail = self._tail = process.Tail()
+        try:
+            command, options = await launcher.pre_start_kernel(
+                cwd=self._cwd,
+                env={**os.environ, **self._env},
+                stdout=tail.write_end,
+                stderr=tail.write_end,
+            )
+            # The two halves of `start_kernel`, without the control socket it opens for itself.
+            await launcher._launch_kernel(command, **options)
+        except OSError as error:
+            raise self._failure(*_explain(error, self._spec.argv)) from error
+        except Exception as error:  # a provisioner, which may be anybody's code, can raise anything
+            raise self._failure(
+                f"{self._spec.display_name} could not be launched: {error}"
+            ) from error
+        finally:
+            tail.close_write_end()
+        provisioner = launcher.provisioner
+        assert provisioner is not None  # made by pre_start_kernel
+        await provisioner.post_launch(**options)
+        child = getattr(provisioner, "process", None)
+        if child is not None:
+            self._pid = child.pid
+            self._exit = asyncio.create_task(process.wait_for_exit(child.pid, child.poll))
+        else:  # a provisioner that runs the kernel elsewhere
+            self._exit = asyncio.create_task(_wait_for_provisioner(provisioner))
+        info: dict[str, Any] = dict(launcher.get_connection_info())
+        self._channels = Channels(self._context, info, self._on_message)
+
+    def send(self, request: Request) -> None:
+        if self._channels is not None:
+            self._channels.send(request)
+
+    async def interrupt(self) -> None:
+        if self._spec.interrupt_mode == "message":
+            self.send(Request("control", "interrupt_request", {}))
+        elif self._launcher is not None and self._launcher.provisioner is not None:
+            with contextlib.suppress(ProcessLookupError):
+                await self._launcher.provisioner.send_signal(signal.SIGINT)
+
+    async def stop(self, grace: float, *, restart: bool = False) -> None:
+        launcher = self._launcher
+        provisioner = launcher.provisioner if launcher else None
+        if self._exit is not None:
+            await self._end_process(self._exit, grace, restart)
+        elif provisioner is not None and provisioner.has_process:
+            # The start was cancelled between the spawn and the watch.
+            await provisioner.kill()
+            await provisioner.wait()
+        self._exit = None
+        self._pid = None
+        if self._channels is not None:
+            self._channels.close()
+            self._channels = None
+        if self._tail is not None:
+            self._tail.close()
+        if launcher is not None:
+            launcher.cleanup_ipc_files()
+            if provisioner is not None:
+                await provisioner.cleanup(restart=restart)
+            if not restart:
+                launcher.cleanup_connection_file()
+                self._launcher = None
+        if not restart:
+            self._remove_ipc_folder()
+
+    async def wait_closed(self) -> Exit:
+        assert self._exit is not None, "wait_closed before start"
+        code = await asyncio.shield(self._exit)
+        if self._channels is not None:
+            await self._channels.settle(SETTLE_QUIET, SETTLE_LIMIT)
+        return Exit(code, self.stderr_tail(), _describe(code))
+
+    def stderr_tail(self) -> str:
+        return self._tail.text() if self._tail else ""
+
+    async def _end_process(self, ended: asyncio.Task[int], grace: float, restart: bool) -> None:
+        pid = self._pid
+        below = process.descendants(pid) if pid is not None else []
+        self.send(Request("control", "shutdown_request", {"restart": restart}))
+        if not await _within(ended, grace * 0.6):
+            below += process.descendants(pid) if pid is not None else []
+            await self._signal(signal.SIGTERM)
+            if not await _within(ended, grace * 0.4):
+                await self._signal(signal.SIGKILL)
+                await asyncio.shield(ended)
+        # What the kernel started may live on in its group, or have left the group.
+        if pid is not None:
+            process.signal_group(pid, signal.SIGKILL)
+        process.kill_all(below)
+
+    async def _signal(self, number: signal.Signals) -> None:
+        if self._launcher is not None and self._launcher.provisioner is not None:
+            with contextlib.suppress(ProcessLookupError):
+                await self._launcher.provisioner.send_signal(number)
+
+    def _remove_ipc_folder(self) -> None:
+        if self._ipc_folder is not None:
+            with contextlib.suppress(OSError):
+                Path(self._ipc_folder).rmdir()
+            self._ipc_folder = None
+
+    def _check(self) -> None:
+        """Say what is wrong with a command or a folder before a spawn fails less clearly."""
+        if self._cwd is not None and not Path(self._cwd).is_dir():
+            raise self._failure(
+                f"The working folder {self._cwd!r} does not exist.", hint="choose another cwd"
+            )
+
+    def _make_launcher(self) -> AsyncKernelManager:
+        runtime = Path(jupyter_runtime_dir())
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        launcher = AsyncKernelManager(
+            kernel_id=self._kernel_id,
+            kernel_name=self._spec.name,
+            kernel_spec_manager=_OneSpec(self._spec),
+            connection_file=str(runtime / f"kernel-{self._kernel_id}.json"),
+            transport_encryption="auto",
+        )
+        if _binds_ipc(self._spec):
+            # Not beside the connection file: an ipc address must stay under 108 bytes.
+            self._ipc_folder = tempfile.mkdtemp(prefix="carpo-")
+            launcher.transport = "ipc"
+            launcher.ip = str(Path(self._ipc_folder) / "kernel")
+        return launcher
+
+    def _failure(self, message: str, hint: str | None = None) -> KernelStartFailed:
+        data: dict[str, Any] = {"argv": list(self._spec.argv), "exitCode": None, "stderrTail": ""}
+        if hint:
+            data["hint"] = hint
+        return KernelStartFailed(message, **data)
+
+
+class _OneSpec(KernelSpecManager):
+    """Gives jupyter_client the kernelspec we chose, whichever its name would find."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self._chosen = KernelSpec(
+            argv=list(spec.argv),
+            name=spec.name,
+            display_name=spec.display_name,
+            language=spec.language,
+            env=spec.env,
+            resource_dir=spec.path,
+            interrupt_mode=spec.interrupt_mode,
+            metadata=spec.metadata,
+        )
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return self._chosen
+
+
+def _binds_ipc(spec: Spec) -> bool:
+    return os.name == "posix" and not IPC_MODULES.isdisjoint(spec.argv)
+
+
+async def _within(ended: asyncio.Task[int], seconds: float) -> bool:
+    done, _ = await asyncio.wait([ended], timeout=seconds)
+    return bool(done)
+
+
+async def _wait_for_provisioner(provisioner: Any) -> int:
+    return int(await provisioner.wait() or 0)
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"The kernel exited with code {code}."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = str(-code)
+    return f"The kernel was ended by signal {-code} ({name})."
+
+
+def _explain(error: OSError, argv: tuple[str, ...]) -> tuple[str, str]:
+    """A sentence and a hint for a command that could not be run."""
+    program = argv[0]
+    if error.errno == errno.ENOENT:
+        return (
+            f"The kernel's program {program!r} does not exist.",
+            "install the kernel again, or mend the argv of its kernel.json",
+        )
+    if error.errno in (errno.EACCES, errno.ENOEXEC):
+        return (f"The kernel's program {program!r} is not executable.", f"chmod +x {program}")
+    return (
+        f"The kernel's program {program!r} could not be run: {error.strerror}.",
+        "run the kernelspec's argv in a terminal to see why",
+    )

@@ -1,0 +1,164 @@
+"""The kernels of one process, by id."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
+
+from carpo_lsp.errors import KernelExists, KernelNotFound
+from carpo_lsp.kernels.events import Event, StatusChanged
+from carpo_lsp.kernels.specs import Spec, SpecFinder
+from carpo_lsp.kernels.state import GRACE, KernelState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import zmq
+
+    from carpo_lsp.kernels.connection import Connection, OnMessage
+
+log = logging.getLogger(__name__)
+
+MAX_SOCKETS = 16384
+"""ZeroMQ's default of 1,023 sockets is enough for 250 kernels."""
+
+
+class Connect(Protocol):
+    """Makes the connection of a kernel that is to be started from a kernelspec."""
+
+    def __call__(
+        self,
+        spec: Spec,
+        kernel_id: str,
+        on_message: OnMessage,
+        *,
+        cwd: str | None,
+        env: Mapping[str, str],
+    ) -> Connection: ...
+
+
+class KernelManager:
+    """Maps kernel ids to `KernelState`.
+
+    Looking up, starting and shutting down may be interleaved at will on one event loop: an id is
+    taken from the moment its start is asked for until its kernel has ended. `emit` is told every
+    event of every kernel. Dead kernels stay, so that they can be restarted; a kernel that never
+    became ready does not.
+    """
+
+    def __init__(self, emit: Callable[[Event], None], connect: Connect | None = None) -> None:
+        self.specs = SpecFinder()
+        self._emit = emit
+        self._connect = connect or self._connect_local
+        self._kernels: dict[str, KernelState] = {}
+        self._context: zmq.Context[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self._kernels)
+
+    def start(
+        self,
+        spec: Spec,
+        *,
+        kernel_id: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> KernelState:
+        """Begin to start a kernel; `KernelState.wait_ready` tells how it went.
+
+        `timeout` is in seconds, from spawn to ready. Raises `KernelExists` for an id in use.
+        """
+
+        def connect(on_message: OnMessage) -> Connection:
+            return self._connect(spec, state_id, on_message, cwd=cwd, env=env or {})
+
+        state_id = self._new_id(kernel_id)
+        state = KernelState(state_id, spec, connect, self._on_event, timeout=timeout)
+        self._kernels[state_id] = state
+        state.start()
+        return state
+
+    def attach(self, connection_file: str) -> KernelState:
+        """Begin to talk to a kernel that somebody else started, by its connection file.
+
+        Raises `KernelStartFailed` for a file that cannot be read.
+        """
+        from carpo_lsp.kernels.attached import AttachedConnection, read_connection_file
+
+        info = read_connection_file(connection_file)
+        state_id = self._new_id(None)
+
+        def connect(on_message: OnMessage) -> Connection:
+            return AttachedConnection(connection_file, info, on_message, context=self.context)
+
+        spec = Spec(name="", path="", argv=(), display_name="", language="")
+        state = KernelState(state_id, spec, connect, self._on_event)
+        self._kernels[state_id] = state
+        state.start()
+        return state
+
+    def get(self, kernel_id: str) -> KernelState:
+        """Raises `KernelNotFound`."""
+        state = self._kernels.get(kernel_id)
+        if state is None:
+            raise KernelNotFound.of(kernel_id)
+        return state
+
+    def all(self) -> tuple[KernelState, ...]:
+        return tuple(self._kernels.values())
+
+    async def shutdown(self, kernel_id: str) -> None:
+        """End one kernel; returns when its processes are gone. Raises `KernelNotFound`."""
+        await self.get(kernel_id).shutdown()
+
+    async def close(self, grace: float = GRACE) -> None:
+        """End all kernels at once, each within `grace` seconds, and close the sockets."""
+        while self._kernels:
+            ending = [state.shutdown(grace) for state in self.all()]
+            for result in await asyncio.gather(*ending, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    log.error("A kernel could not be ended cleanly", exc_info=result)
+            self._kernels.clear()
+        if self._context is not None:
+            self._context.destroy(linger=0)
+            self._context = None
+
+    @property
+    def context(self) -> zmq.Context[Any]:
+        """One ZeroMQ context for all kernels; each has sockets of its own."""
+        if self._context is None:
+            import zmq
+
+            self._context = zmq.Context()
+            self._context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
+        return self._context
+
+    def _connect_local(
+        self,
+        spec: Spec,
+        kernel_id: str,
+        on_message: OnMessage,
+        *,
+        cwd: str | None,
+        env: Mapping[str, str],
+    ) -> Connection:
+        from carpo_lsp.kernels.local import LocalConnection
+
+        return LocalConnection(spec, kernel_id, on_message, context=self.context, cwd=cwd, env=env)
+
+    def _new_id(self, kernel_id: str | None) -> str:
+        kernel_id = kernel_id or str(uuid4())
+        if kernel_id in self._kernels:
+            raise KernelExists(f"A kernel with the id {kernel_id!r} exists.", kernelId=kernel_id)
+        return kernel_id
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, StatusChanged):
+            state = self._kernels.get(event.kernel_id)
+            never_ready = state is not None and state.started_at is None
+            if event.status == "stopped" or (event.status == "dead" and never_ready):
+                self._kernels.pop(event.kernel_id, None)
+        self._emit(event)

@@ -1,0 +1,137 @@
+"""The operating system's side of a kernel: its process tree, its end, and what it printed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from carpo_lsp.protocol import Resources
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterable
+
+TAIL: Final = 8192
+"""Bytes of a process's output that are kept for error messages."""
+
+POLL: Final = 0.1
+"""Seconds between looks at a process where the system cannot tell of its end."""
+
+
+class Tail:
+    """The read end of a pipe for a process's stdout and stderr, of which the last part is kept.
+
+    The pipe is always read, so a process that prints much is never held up.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._kept = bytearray()
+        self._fd, self.write_end = os.pipe()
+        os.set_blocking(self._fd, False)
+        self._loop.add_reader(self._fd, self._read)
+        self._open = True
+
+    def close_write_end(self) -> None:
+        """To be called when the process has its copy of the write end."""
+        os.close(self.write_end)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:
+            return
+        if data:
+            self._kept += data
+            del self._kept[:-TAIL]
+        else:
+            self._loop.remove_reader(self._fd)
+
+    def text(self) -> str:
+        """What has been kept, with what is waiting in the pipe."""
+        if self._open:
+            self._read()
+        return self._kept.decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        if self._open:
+            self._read()
+            self._open = False
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+
+
+async def wait_for_exit(pid: int, poll: Callable[[], int | None]) -> int:
+    """Wait for the end of a child process and return its exit code.
+
+    `poll` is `Popen.poll`, which also takes the exit status off the system. Linux tells of the
+    end through a process descriptor; elsewhere the process is looked at ten times a second.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        while (code := poll()) is None:  # noqa: ASYNC110 - no event exists to wait for
+            await asyncio.sleep(POLL)
+        return code
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        while (code := poll()) is None:
+            await ended.wait()
+        return code
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """The processes below a process, whatever group or session they are in."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def signal_group(pid: int, number: signal.Signals) -> None:
+    """Signal the process group that a kernel leads; silent when it is gone."""
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        # PermissionError is what macOS says of a group in which only zombies are left.
+        return
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes that may have ended already. psutil knows a reused process id."""
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.Error:
+            continue
+
+
+def resources(pid: int) -> Resources | None:
+    """Memory and processor use of a process and all below it; None when it is gone.
+
+    The processor's share is of one core, since the process started.
+    """
+    try:
+        root = psutil.Process(pid)
+        rss = 0
+        cpu = 0.0
+        for process in [root, *root.children(recursive=True)]:
+            try:
+                rss += process.memory_info().rss
+                times = process.cpu_times()
+                cpu += times.user + times.system
+            except psutil.Error:
+                continue
+        elapsed = max(time.time() - root.create_time(), 0.001)
+    except psutil.Error:
+        return None
+    return Resources(rss_bytes=rss, cpu_percent=round(100 * cpu / elapsed, 1))

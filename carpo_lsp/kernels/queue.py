@@ -1,0 +1,182 @@
+"""The executions of one kernel: those that wait, the one in flight, and those of others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from carpo_lsp.errors import NoInputPending
+from carpo_lsp.kernels.events import OutputChanged
+from carpo_lsp.kernels.externals import Externals
+from carpo_lsp.kernels.messages import Message, Request
+from carpo_lsp.kernels.recent import Recent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from carpo_lsp.kernels.events import Event
+    from carpo_lsp.kernels.execution import Execution
+
+log = logging.getLogger(__name__)
+
+ENTER: Final = 1.0
+"""Seconds an interrupt waits for the kernel to reach the code it is to interrupt."""
+
+REMEMBERED: Final = 1000
+"""Ended executions and displays of a kernel that are still recognised as ours."""
+
+
+class ExecutionQueue:
+    """Sends executions to a kernel one at a time and gives each the messages that are its own.
+
+    The queue is kept here and not in the kernel, so that an interrupt can drop it, its length is
+    known, and questions slip in between executions. Nothing is sent before `open` or after
+    `close`; `send` takes requests, `emit` events, `changed` is called when `busy` may have changed.
+    """
+
+    def __init__(
+        self,
+        kernel_id: str,
+        send: Callable[[Request], None],
+        emit: Callable[[Event], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.execution_count: int | None = None
+        """Count of the last execution that had one."""
+        self._send = send
+        self._emit = emit
+        self._changed = changed
+        self._open = False
+        self._waiting: deque[Execution] = deque()
+        self._current: Execution | None = None
+        self._entered = asyncio.Event()
+        self._externals = Externals(kernel_id)
+        self._ended: Recent[str, None] = Recent(REMEMBERED)
+        self._displays: Recent[str, list[str]] = Recent(REMEMBERED)
+
+    @property
+    def pending(self) -> int:
+        """How many executions of ours run or wait."""
+        return len(self._waiting) + (self._current is not None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether code runs or waits, be it ours or another client's."""
+        return self.pending > 0 or self._externals.busy
+
+    @property
+    def waits_for_input(self) -> bool:
+        return self._current is not None and self._current.input_header is not None
+
+    def open(self) -> None:
+        """The kernel is ready: send what waits."""
+        self._open = True
+        self.execution_count = 0
+        self._pump()
+
+    def close(self, reason: str, stderr_tail: str = "") -> None:
+        """The kernel is gone: everything ends as `died`."""
+        self._open = False
+        ending = [*([self._current] if self._current else []), *self._waiting]
+        self._current = None
+        self._waiting.clear()
+        error = {"ename": "KernelDied", "evalue": reason, "traceback": stderr_tail.splitlines()}
+        for execution in ending:
+            self._tell(execution.end("died", error))
+        self._tell(self._externals.end())
+        self._entered.set()
+
+    def add(self, execution: Execution) -> None:
+        """Queue an execution behind all others."""
+        self._tell(execution.queue(self.pending))
+        self._waiting.append(execution)
+        self._pump()
+
+    def abort_waiting(self) -> None:
+        """Drop what waits; the running execution goes on."""
+        waiting, self._waiting = self._waiting, deque()
+        for execution in waiting:
+            self._tell(execution.end("aborted"))
+
+    async def wait_entered(self) -> bool:
+        """Wait until the kernel is at the code of the execution in flight, if there is one.
+
+        An interrupt that arrives between the request and the code it is to run would be lost.
+        Returns whether anything is left to interrupt.
+        """
+        if self._current is not None and not self._current.entered:
+            try:
+                async with asyncio.timeout(ENTER):
+                    await self._entered.wait()
+            except TimeoutError:
+                log.info("A kernel does not tell that it runs; interrupting all the same")
+        return self._current is not None or self._externals.busy
+
+    def answer(self, value: str, execution_id: str | None = None) -> None:
+        """Answer the input request that waits. Raises `NoInputPending`."""
+        current = self._current
+        if current is None or current.input_header is None:
+            raise NoInputPending("The kernel does not wait for input.")
+        if execution_id is not None and execution_id != current.execution_id:
+            raise NoInputPending(f"The execution {execution_id!r} does not wait for input.")
+        content = {"value": value, "status": "ok"}
+        self._send(Request("stdin", "input_reply", content, parent_header=current.input_header))
+        self._tell(current.answer())
+
+    def take(self, message: Message) -> bool:
+        """Give a message to the execution it belongs to; False when it belongs to none."""
+        current = self._current
+        if current is not None and current.owns(message):
+            self._feed(current, message)
+        elif message.channel == "iopub" and message.parent_type == "execute_request":
+            self._tell(self._externals.feed(message, late=message.parent_id in self._ended))
+            self._changed()
+        else:
+            return False
+        return True
+
+    def _pump(self) -> None:
+        if self._current is not None or not self._waiting or not self._open:
+            return
+        self._tell(self._externals.end_late())
+        # Registered first: the kernel may answer before `send` returns.
+        self._current = self._waiting.popleft()
+        self._entered.clear()
+        request = self._current.begin()
+        self._changed()
+        self._send(request)
+
+    def _feed(self, current: Execution, message: Message) -> None:
+        self._tell(current.feed(message))
+        if current.entered:
+            self._entered.set()
+        if current.execution_count is not None:
+            self.execution_count = current.execution_count
+        if current.done:
+            self._finish(current)
+
+    def _finish(self, execution: Execution) -> None:
+        self._current = None
+        self._entered.set()
+        if execution.request is not None:
+            self._ended[execution.request.msg_id] = None
+        if execution.state == "error" and execution.options.stop_on_error:
+            # Jupyter leaves this to the kernel's queue, but the queue is here.
+            self.abort_waiting()
+        self._pump()
+        self._changed()
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        """Emit events; a display update goes to every execution that shows the display."""
+        for event in events:
+            if isinstance(event, OutputChanged) and event.display_id is not None:
+                owners = self._displays.setdefault(event.display_id, [])
+                if event.kind == "update":
+                    for owner in owners:
+                        self._emit(event.for_execution(owner))
+                    continue
+                if event.execution_id not in owners:
+                    owners.append(event.execution_id)
+            self._emit(event)

@@ -1,0 +1,199 @@
+"""Kernelspecs: which kernels are installed, and which one serves a language."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+
+from carpo_lsp import protocol
+from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
+
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+log = logging.getLogger(__name__)
+
+ALIASES: Final = {
+    "c++": "cpp",
+    "js": "javascript",
+    "jl": "julia",
+    "py": "python",
+    "sh": "bash",
+    "shell": "bash",
+    "shellscript": "bash",
+    "ts": "typescript",
+    "zsh": "bash",
+}
+"""Names that editors and documents give to languages, and the names that kernels give to them."""
+
+HINTS: Final = {
+    "python": "pip install ipykernel",
+    "r": "install the R package IRkernel and run IRkernel::installspec()",
+    "julia": "install the Julia package IJulia",
+    "bash": "pip install bash_kernel && python -m bash_kernel.install --sys-prefix",
+    "octave": "pip install octave_kernel",
+    "javascript": "install Deno and run: deno jupyter --install",
+    "typescript": "install Deno and run: deno jupyter --install",
+    "lua": "pip install ilua",
+}
+"""What to install for a language that no kernelspec serves."""
+
+PYTHON_NAMES: Final = frozenset({"python", "python3"})
+
+
+@attrs.frozen
+class Spec:
+    """A kernelspec: the content of a kernel.json and where it was found."""
+
+    name: str
+    path: str
+    """Folder of the kernel.json."""
+    argv: tuple[str, ...]
+    display_name: str
+    language: str
+    interrupt_mode: str = "signal"
+    env: dict[str, str] = attrs.field(factory=dict)
+    metadata: dict[str, Any] = attrs.field(factory=dict)
+    origin: Literal["jupyter", "environment"] = "jupyter"
+
+    def serves(self, language: str) -> bool:
+        return canonical(self.language) == canonical(language)
+
+    def to_wire(self) -> protocol.KernelSpec:
+        return protocol.KernelSpec(
+            name=self.name,
+            spec_path=self.path,
+            display_name=self.display_name,
+            language=self.language,
+            interrupt_mode=self.interrupt_mode,
+            origin=self.origin,
+        )
+
+
+def canonical(language: str) -> str:
+    """The name by which a language is compared."""
+    language = language.strip().lower()
+    return ALIASES.get(language, language)
+
+
+class SpecFinder:
+    """Finds kernelspecs where Jupyter looks for them. Every call reads the folders anew, so that
+    a kernel installed meanwhile is seen."""
+
+    def __init__(self) -> None:
+        self._manager: KernelSpecManager | None = None
+
+    @property
+    def manager(self) -> KernelSpecManager:
+        if self._manager is None:
+            from jupyter_client.kernelspec import KernelSpecManager
+
+            self._manager = KernelSpecManager()
+        return self._manager
+
+    def all(self) -> list[Spec]:
+        """The installed kernelspecs in the order of their names; unreadable ones are left out."""
+        found = []
+        for name in sorted(self.manager.find_kernel_specs()):
+            try:
+                found.append(self.by_name(name))
+            except KernelStartFailed as error:
+                log.warning("%s", error.message)
+        return found
+
+    def by_name(self, name: str) -> Spec:
+        """The kernelspec of a name. Raises `KernelStartFailed` when there is none."""
+        from jupyter_client.kernelspec import NoSuchKernel
+
+        try:
+            spec = self.manager.get_kernel_spec(name)
+        except NoSuchKernel:
+            known = ", ".join(sorted(self.manager.find_kernel_specs())) or "none"
+            raise KernelStartFailed(
+                f"No kernelspec is named {name!r} (installed: {known}).",
+                hint="`carpo-lsp kernels` lists the installed kernelspecs.",
+            ) from None
+        except Exception as error:  # whatever a broken kernel.json makes of the library
+            raise KernelStartFailed(f"The kernelspec {name!r} cannot be read: {error}") from error
+        return Spec(
+            name=name,
+            path=str(spec.resource_dir),
+            argv=_own_python(tuple(spec.argv), str(spec.resource_dir)),
+            display_name=spec.display_name or name,
+            language=spec.language,
+            interrupt_mode=spec.interrupt_mode,
+            env=dict(spec.env),
+            metadata=dict(spec.metadata),
+        )
+
+    def by_path(self, path: str) -> Spec:
+        """The kernelspec in a kernel.json, or in a folder that has one."""
+        return read_spec(Path(path).expanduser())
+
+    def by_language(self, language: str) -> Spec:
+        """The kernelspec for a language: Jupyter's native one, else the first by name.
+
+        Raises `NoKernelForLanguage`, with a hint what to install.
+        """
+        matching = [spec for spec in self.all() if spec.serves(language)]
+        if not matching:
+            name = canonical(language)
+            hint = HINTS.get(name, f"install a Jupyter kernel for {language}")
+            raise NoKernelForLanguage(
+                f"No installed kernel runs {language or 'documents without a language'}: {hint}.",
+                language=language,
+                hint=hint,
+            )
+        return next((spec for spec in matching if spec.name == "python3"), matching[0])
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a kernel.json (or the one in a folder). Raises `KernelStartFailed`."""
+    file = path / "kernel.json" if path.is_dir() else path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise KernelStartFailed(
+            f"The kernelspec {str(file)!r} cannot be read: {error.strerror}.",
+            hint="give the path of a kernel.json or of its folder",
+        ) from error
+    except ValueError as error:
+        raise KernelStartFailed(
+            f"The kernelspec {str(file)!r} is not valid JSON: {error}."
+        ) from error
+    argv = content.get("argv") if isinstance(content, dict) else None
+    if not isinstance(argv, list) or not argv or not all(isinstance(arg, str) for arg in argv):
+        raise KernelStartFailed(
+            f"The kernelspec {str(file)!r} has no command.",
+            hint='a kernel.json needs "argv", a list of strings with "{connection_file}"',
+        )
+    folder = str(file.parent.resolve())
+    return Spec(
+        name=file.parent.name,
+        path=folder,
+        argv=_own_python(tuple(argv), folder),
+        display_name=str(content.get("display_name") or file.parent.name),
+        language=str(content.get("language") or ""),
+        interrupt_mode="message" if content.get("interrupt_mode") == "message" else "signal",
+        env={str(key): str(value) for key, value in (content.get("env") or {}).items()},
+        metadata=content.get("metadata") or {},
+    )
+
+
+def _own_python(argv: tuple[str, ...], folder: str) -> tuple[str, ...]:
+    """A bare `python` in the kernelspec of an environment means that environment's Python.
+
+    jupyter_client takes its own interpreter instead, which is another one whenever this program
+    is installed apart from the user's environments.
+    """
+    path = Path(folder)
+    if argv[0] in PYTHON_NAMES and path.parts[-4:-1] == ("share", "jupyter", "kernels"):
+        python = path.parents[3] / "bin" / argv[0]
+        if os.access(python, os.X_OK):
+            return (str(python), *argv[1:])
+    return argv
