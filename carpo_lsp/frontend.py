@@ -1,0 +1,396 @@
+"""The kernel API by kernel id: what the server, the command line and Python programs all use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import attrs
+
+from carpo_lsp import protocol
+from carpo_lsp.errors import ExecutionNotFound, KernelExists, KernelStartFailed
+from carpo_lsp.kernels.events import (
+    Event,
+    ExecutionState,
+    InputRequested,
+    Output,
+    OutputChanged,
+    StateChanged,
+)
+from carpo_lsp.kernels.execution import ExecuteOptions, Execution
+from carpo_lsp.kernels.manager import Connect, KernelManager
+from carpo_lsp.kernels.spool import Spool
+from carpo_lsp.kernels.state import GRACE
+from carpo_lsp.kernels.transcript import Record, Transcript
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Mapping
+    from types import TracebackType
+
+    from carpo_lsp.kernels.messages import Request
+    from carpo_lsp.kernels.specs import Spec
+
+ExecutionEvent = StateChanged | OutputChanged | InputRequested
+
+
+@attrs.frozen
+class ExecutionResult:
+    """How an execution ended and what it showed."""
+
+    execution_id: str
+    state: ExecutionState
+    execution_count: int | None
+    outputs: tuple[Output, ...]
+    """nbformat 4 outputs; adjacent stream text is one output."""
+    error: dict[str, Any] | None
+    """`ename`, `evalue`, `traceback` when the state is `error` or `died`."""
+    user_expressions: dict[str, Any] | None
+    duration_ms: float | None
+
+
+class ExecutionHandle:
+    """An execution under way: `async for` gives its events in order, `await` its result.
+
+    Events are kept from the start, so it does not matter when the iteration begins; it ends
+    after the terminal state. Both may be used, in any order, by one user each.
+    """
+
+    def __init__(self, frontend: Frontend, record: Record) -> None:
+        self.execution_id = record.execution_id
+        self.kernel_id = record.kernel_id
+        self._record = record
+        self._events: deque[ExecutionEvent] = deque()
+        self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._unsubscribe = frontend.subscribe(self._on_event)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, ExecutionEvent) and event.execution_id == self.execution_id:
+            self._events.append(event)
+            self._changed.set()
+            if self._record.done:
+                self._unsubscribe()
+                self._ended.set()
+
+    async def __aiter__(self) -> AsyncIterator[ExecutionEvent]:
+        while self._events or not self._ended.is_set():
+            while self._events:
+                yield self._events.popleft()
+            if self._ended.is_set():
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    def __await__(self) -> Generator[Any, None, ExecutionResult]:
+        return self._result().__await__()
+
+    async def _result(self) -> ExecutionResult:
+        await self._ended.wait()
+        record = self._record
+        return ExecutionResult(
+            execution_id=record.execution_id,
+            state=record.state,
+            execution_count=record.execution_count,
+            outputs=record.outputs,
+            error=record.error,
+            user_expressions=record.user_expressions,
+            duration_ms=record.duration_ms,
+        )
+
+
+class Frontend:
+    """Starts kernels, runs code in them and asks them things. Owns one `KernelManager`.
+
+    Use it as an async context manager, or call `close`: kernels end with it. `output_limit` is
+    the size in bytes beyond which one output goes to a file (None: never), see `Spool`.
+    """
+
+    def __init__(self, *, output_limit: int | None = None, connect: Connect | None = None) -> None:
+        self._subscribers: list[Callable[[Event], None]] = []
+        self._output_limit = output_limit
+        self.spool = Spool()
+        self.transcript = Transcript(self.spool)
+        self.manager = KernelManager(self._on_event, connect)
+
+    async def __aenter__(self) -> Frontend:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self, grace: float = GRACE) -> None:
+        """End all kernels, each within `grace` seconds, and remove the files of big outputs."""
+        await self.manager.close(grace)
+        self.spool.close()
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` with every event of every kernel and execution, in order.
+
+        Returns a function that ends the subscription.
+        """
+        self._subscribers.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._subscribers:
+                self._subscribers.remove(callback)
+
+        return unsubscribe
+
+    def _on_event(self, event: Event) -> None:
+        if self._output_limit is not None and isinstance(event, OutputChanged) and event.output:
+            output = self.spool.shrink(event.output, self._output_limit)
+            event = attrs.evolve(event, output=output)
+        self.transcript.apply(event)
+        for callback in tuple(self._subscribers):
+            callback(event)
+
+    # Kernels
+
+    def list_kernel_specs(self) -> list[protocol.KernelSpec]:
+        """The installed kernelspecs."""
+        return [spec.to_wire() for spec in self.manager.specs.all()]
+
+    def find_spec(
+        self,
+        spec_path: str | None = None,
+        spec_name: str | None = None,
+        language: str | None = None,
+    ) -> Spec:
+        """The kernelspec by path of its kernel.json or folder, by name, or for a language.
+
+        Raises `KernelStartFailed` or `NoKernelForLanguage`.
+        """
+        specs = self.manager.specs
+        if spec_path is not None:
+            return specs.by_path(spec_path)
+        if spec_name is not None:
+            return specs.by_name(spec_name)
+        if language is not None:
+            return specs.by_language(language)
+        raise KernelStartFailed("No kernel was named.", hint="name a kernelspec or a language")
+
+    def begin_kernel(
+        self,
+        spec: Spec,
+        *,
+        kernel_id: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Begin to start a kernel and return its id at once; code may be queued already."""
+        state = self.manager.start(spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout)
+        return state.kernel_id
+
+    async def start_kernel(
+        self,
+        spec_path: str | None = None,
+        *,
+        spec_name: str | None = None,
+        language: str | None = None,
+        kernel_id: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the kernel's deadline, not the call's
+    ) -> str:
+        """Start a kernel and return its id once it is ready.
+
+        One of `spec_path` (a kernel.json or its folder), `spec_name` and `language` names the
+        kernelspec. `timeout` is in seconds. Raises `KernelStartFailed`, `NoKernelForLanguage` or
+        `KernelExists`.
+        """
+        spec = self.find_spec(spec_path, spec_name, language)
+        started = self.begin_kernel(spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout)
+        await self.wait_ready(started)
+        return started
+
+    async def attach_kernel(self, connection_file: str) -> str:
+        """Attach to a running kernel by its connection file and return an id for it.
+
+        Raises `KernelStartFailed`.
+        """
+        state = self.manager.attach(connection_file)
+        await state.wait_ready()
+        return state.kernel_id
+
+    async def wait_ready(self, kernel_id: str) -> None:
+        """Wait for a start under way. Raises `KernelStartFailed` or `KernelDied`."""
+        await self.manager.get(kernel_id).wait_ready()
+
+    def list_kernels(self) -> list[protocol.Kernel]:
+        """The kernels, with the memory and processor time they use."""
+        return [state.snapshot(resources=True) for state in self.manager.all()]
+
+    def get_kernel(self, kernel_id: str) -> protocol.Kernel:
+        """A kernel as it is now. Raises `KernelNotFound`."""
+        return self.manager.get(kernel_id).snapshot()
+
+    async def get_kernel_info(self, kernel_id: str) -> protocol.Kernel:
+        """A kernel with the content of its kernel_info_reply, once it is ready."""
+        state = self.manager.get(kernel_id)
+        await state.wait_ready()
+        return state.snapshot(info=True, resources=True)
+
+    async def interrupt(self, kernel_id: str) -> None:
+        """Interrupt the running execution; the queued ones end as `aborted`."""
+        await self.manager.get(kernel_id).interrupt()
+
+    async def restart_kernel(self, kernel_id: str) -> None:
+        """Replace a kernel, dead or alive, by a new one with the same id; returns when ready."""
+        await self.manager.get(kernel_id).restart()
+
+    async def shutdown_kernel(self, kernel_id: str) -> None:
+        """End a kernel; returns when its processes are gone."""
+        await self.manager.shutdown(kernel_id)
+
+    # Executions
+
+    def submit(
+        self,
+        kernel_id: str,
+        code: str,
+        *,
+        execution_id: str | None = None,
+        options: ExecuteOptions | None = None,
+    ) -> str:
+        """Queue code and return the id of its execution at once; what comes of it is told to
+        the subscribers. Raises `KernelNotFound`, `KernelDied` or `KernelExists` (the id)."""
+        state, record, execution = self._prepare(kernel_id, code, execution_id, options)
+        state.execute(execution)
+        return record.execution_id
+
+    def execute_code(
+        self,
+        kernel_id: str,
+        code: str,
+        *,
+        execution_id: str | None = None,
+        silent: bool = False,
+        store_history: bool = True,
+        user_expressions: Mapping[str, str] | None = None,
+        allow_stdin: bool = True,
+        stop_on_error: bool = True,
+    ) -> ExecutionHandle:
+        """Queue code; the handle gives its events (`async for`) and its result (`await`).
+
+        Raises `KernelNotFound`, `KernelDied` or `KernelExists` (the execution id is taken).
+        """
+        options = ExecuteOptions(
+            silent=silent,
+            store_history=store_history,
+            user_expressions=dict(user_expressions or {}),
+            allow_stdin=allow_stdin,
+            stop_on_error=stop_on_error,
+        )
+        state, record, execution = self._prepare(kernel_id, code, execution_id, options)
+        handle = ExecutionHandle(self, record)
+        state.execute(execution)
+        return handle
+
+    def _prepare(
+        self, kernel_id: str, code: str, execution_id: str | None, options: ExecuteOptions | None
+    ) -> tuple[Any, Record, Execution]:
+        state = self.manager.get(kernel_id)
+        state.require_alive()
+        execution_id = execution_id or str(uuid4())
+        if execution_id in self.transcript:
+            raise KernelExists(
+                f"An execution with the id {execution_id!r} exists.", executionId=execution_id
+            )
+        record = self.transcript.open(kernel_id, execution_id, code)
+        return state, record, Execution(kernel_id, execution_id, code, options)
+
+    async def provide_stdin(
+        self, kernel_id: str, value: str, execution_id: str | None = None
+    ) -> None:
+        """Answer the input request that waits. Raises `NoInputPending`."""
+        self.manager.get(kernel_id).executions.answer(value, execution_id)
+
+    def record(self, execution_id: str) -> Record:
+        """What an execution has shown so far. Raises `ExecutionNotFound`."""
+        record = self.transcript.get(execution_id)
+        if record is None:
+            raise ExecutionNotFound.of(execution_id)
+        return record
+
+    # Questions
+
+    async def get_completions(
+        self, kernel_id: str, code: str, cursor_pos: int
+    ) -> protocol.CompleteResult:
+        """What the kernel would complete at `cursor_pos`, in code points of `code`."""
+        reply = await self._ask(
+            kernel_id, "complete_request", {"code": code, "cursor_pos": cursor_pos}
+        )
+        matches = reply.get("matches")
+        return protocol.CompleteResult(
+            matches=tuple(str(match) for match in matches) if isinstance(matches, list) else (),
+            cursor_start=_int(reply.get("cursor_start"), cursor_pos),
+            cursor_end=_int(reply.get("cursor_end"), cursor_pos),
+            metadata=_dict(reply.get("metadata")),
+        )
+
+    async def inspect(
+        self, kernel_id: str, code: str, cursor_pos: int, detail_level: int = 0
+    ) -> protocol.InspectResult:
+        """What the kernel knows of the thing at `cursor_pos`, in code points of `code`."""
+        content = {"code": code, "cursor_pos": cursor_pos, "detail_level": detail_level}
+        reply = await self._ask(kernel_id, "inspect_request", content)
+        data = _dict(reply.get("data"))
+        return protocol.InspectResult(
+            found=bool(reply.get("found")) and bool(data),
+            data=data,
+            metadata=_dict(reply.get("metadata")),
+        )
+
+    async def is_complete(self, kernel_id: str, code: str) -> protocol.IsCompleteResult:
+        """Whether code could be run as it is, or needs more lines."""
+        reply = await self._ask(kernel_id, "is_complete_request", {"code": code})
+        status = reply.get("status")
+        return protocol.IsCompleteResult(
+            status=status if status in ("complete", "incomplete", "invalid") else "unknown",
+            indent=str(reply.get("indent") or ""),
+        )
+
+    async def history(
+        self, kernel_id: str, n: int | None = None, pattern: str | None = None
+    ) -> protocol.HistoryResult:
+        """The last `n` inputs, or those that match a glob pattern."""
+        content: dict[str, Any] = {"output": False, "raw": True, "n": n if n is not None else 100}
+        if pattern is None:
+            content["hist_access_type"] = "tail"
+        else:
+            content |= {"hist_access_type": "search", "pattern": pattern, "unique": False}
+        reply = await self._ask(kernel_id, "history_request", content)
+        entries = reply.get("history")
+        return protocol.HistoryResult(
+            history=tuple(
+                (_int(entry[0], 0), _int(entry[1], 0), str(entry[2]))
+                for entry in (entries if isinstance(entries, list) else ())
+                if isinstance(entry, list | tuple) and len(entry) >= 3
+            )
+        )
+
+    def send(self, kernel_id: str, request: Request) -> str:
+        """Send any Jupyter message and return its id; what answers it comes as
+        `MessageReceived`. Raises `KernelDied` for a kernel that is not ready."""
+        self.manager.get(kernel_id).send(request)
+        return request.msg_id
+
+    async def _ask(self, kernel_id: str, msg_type: str, content: dict[str, Any]) -> dict[str, Any]:
+        return await self.manager.get(kernel_id).request(msg_type, content)
+
+
+def _int(value: object, default: int) -> int:
+    return value if isinstance(value, int) else default
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
