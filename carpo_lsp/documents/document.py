@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from carpo_lsp.documents.cells import WholeLayout, code_line, prefix_width
 from carpo_lsp.documents.languages import document_language
+from carpo_lsp.documents.markdown import MarkdownLayout, has_chunks, is_prose
 from carpo_lsp.documents.positions import (
     Encoding,
     Position,
@@ -243,6 +244,9 @@ class Document:
         if self._layout is None:
             if self._cell_kind:
                 self._layout = WholeLayout(self._lines, self._cell_kind, self.language)
+            elif is_prose(self.language, self.uri):
+                chunks = has_chunks(self.language, self.uri)
+                self._layout = MarkdownLayout(self._lines, chunks=chunks)
             else:
                 self._layout = ScriptLayout(self._lines, self.language)
         return self._layout

@@ -96,7 +96,13 @@ def document_language(language_id: str, uri: str) -> str:
     """The kernel language of a document: of its language id, else of its suffix."""
     if language_id.lower() in ("", "plaintext", "text"):
         return _SUFFIXES.get(suffix_of(uri), "plaintext")
-    return kernel_language(language_id)
+    # Vim joins file types with dots: "python.django".
+    return kernel_language(language_id.partition(".")[0])
+
+
+def is_known(language: str) -> bool:
+    """Whether this is the kernel language of something that runs, as far as we know."""
+    return language in _MARKERS
 
 
 def comment_markers(language: str) -> tuple[str, ...]:
