@@ -199,7 +199,9 @@ class Execution:
             execution_count=self.execution_count,
             error=error,
             user_expressions=user_expressions,
-            duration_ms=(self._clock() - started) * 1000 if terminal and started else None,
+            duration_ms=None
+            if started is None or not terminal
+            else (self._clock() - started) * 1000,
         )
 
     def _count(self, content: dict[str, Any]) -> None:
