@@ -127,13 +127,14 @@ class Execution:
                     self._count(message.content)
                     yield from self._pages(message.content)
             case "input_request":
+                self.entered = True
                 self.input_header = message.header
                 yield self._enter("waitingInput")
                 content = message.content
                 yield InputRequested(
                     self.kernel_id,
                     self.execution_id,
-                    str(content.get("prompt", "")),
+                    str(content.get("prompt") or ""),
                     bool(content.get("password", False)),
                 )
             case "clear_output":
