@@ -26,20 +26,20 @@ class Message:
 
     @property
     def msg_type(self) -> str:
-        return str(self.header.get("msg_type", ""))
+        return str(self.header.get("msg_type") or "")
 
     @property
     def msg_id(self) -> str:
-        return str(self.header.get("msg_id", ""))
+        return str(self.header.get("msg_id") or "")
 
     @property
     def parent_id(self) -> str:
         """Id of the request this message belongs to; empty when it belongs to none."""
-        return str(self.parent_header.get("msg_id", ""))
+        return str(self.parent_header.get("msg_id") or "")
 
     @property
     def parent_type(self) -> str:
-        return str(self.parent_header.get("msg_type", ""))
+        return str(self.parent_header.get("msg_type") or "")
 
 
 @attrs.frozen
