@@ -39,7 +39,7 @@ def display(content: dict[str, Any]) -> Output:
     metadata = content.get("metadata")
     return {
         "output_type": "display_data",
-        "data": {str(mime): _plain(value) for mime, value in data.items()}
+        "data": {str(mime): _plain(str(mime), value) for mime, value in data.items()}
         if isinstance(data, dict)
         else {},
         "metadata": metadata if isinstance(metadata, dict) else {},
@@ -63,8 +63,10 @@ def display_id_of(message: Message) -> str | None:
     return display_id if isinstance(display_id, str) else None
 
 
-def _plain(value: Any) -> Any:
-    """A MIME value; nbformat's lists of lines become one string."""
+def _plain(mime: str, value: Any) -> Any:
+    """A MIME value; nbformat's lists of lines become one string. JSON may be a list itself."""
+    if mime.endswith("json"):
+        return value
     if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
         return "".join(value)
     return value
