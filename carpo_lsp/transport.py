@@ -111,7 +111,8 @@ class FrameParser:
         else:
             self._in_header = True
             name, colon, value = (part.strip() for part in line.partition(b":"))
-            if not (colon and _HEADER_NAME.fullmatch(name)):
+            too_long = len(line) > _LONGEST_HEADER_LINE
+            if too_long or not (colon and _HEADER_NAME.fullmatch(name)):
                 self._lose("a header line is malformed", frames)
                 self._header_line(line, frames)
             elif name.lower() == b"content-length":
