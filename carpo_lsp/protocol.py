@@ -579,9 +579,16 @@ def _structure(hint: Any, value: Any, path: str) -> Any:
             raise _invalid(path, "expected one of " + ", ".join(map(repr, choices)))
         return value
     if origin is tuple:
-        item_hint = get_args(hint)[0]
+        hints = get_args(hint)
         items = _expect(list, value, path)
-        return tuple(_structure(item_hint, item, f"{path}[{i}]") for i, item in enumerate(items))
+        if hints[-1] is Ellipsis:
+            hints = hints[:1] * len(items)
+        elif len(items) != len(hints):
+            raise _invalid(path, f"expected {len(hints)} items, got {len(items)}")
+        return tuple(
+            _structure(item_hint, item, f"{path}[{i}]")
+            for i, (item_hint, item) in enumerate(zip(hints, items, strict=True))
+        )
     if origin is dict:
         item_hint = get_args(hint)[1]
         items = _expect(dict, value, path)
