@@ -209,8 +209,8 @@ class Kernel:
             case "history_request":
                 pattern = content.get("pattern", "*").strip("*")
                 numbered = enumerate(self.inputs, 1)
-                found = [(1, line, code) for line, code in numbered if pattern in code]
-                return {"history": found[-content["n"] :]}
+                lines = [(1, line, code) for line, code in numbered if pattern in code]
+                return {"history": lines[-content["n"] :]}
         return content
 
     def execute(self, ident: Any, parent: Parent) -> None:

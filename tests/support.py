@@ -1,0 +1,160 @@
+"""What tests of kernels share: waiting for events, kernelspecs of the fake kernel, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from carpo_lsp.kernels.events import (
+    TERMINAL,
+    Event,
+    InputRequested,
+    OutputChanged,
+    StateChanged,
+    StatusChanged,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from carpo_lsp.frontend import Frontend
+
+FAKE = Path(__file__).parent / "fake_kernel"
+
+DEADLINE = 15.0
+"""Seconds after which a test stops waiting for what should have come long ago."""
+
+
+class Events:
+    """Everything a Frontend tells, in order, and a way to wait for some of it."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self.all: list[Event] = []
+        self._arrived = asyncio.Event()
+        frontend.subscribe(self._on_event)
+
+    def _on_event(self, event: Event) -> None:
+        self.all.append(event)
+        self._arrived.set()
+
+    async def until(self, wanted: Callable[[Event], object]) -> Any:
+        """The first event that is wanted, whether it has come already or not."""
+        seen = 0
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                for event in self.all[seen:]:
+                    if wanted(event):
+                        return event
+                seen = len(self.all)
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def until_state(self, state: str, execution_id: str | None = None) -> StateChanged:
+        event = await self.until(
+            lambda event: (
+                isinstance(event, StateChanged)
+                and event.state == state
+                and execution_id in (None, event.execution_id)
+            )
+        )
+        assert isinstance(event, StateChanged)
+        return event
+
+    async def until_status(self, status: str, kernel_id: str | None = None) -> StatusChanged:
+        event = await self.until(
+            lambda event: (
+                isinstance(event, StatusChanged)
+                and event.status == status
+                and kernel_id in (None, event.kernel_id)
+            )
+        )
+        assert isinstance(event, StatusChanged)
+        return event
+
+    async def until_input(self, execution_id: str) -> InputRequested:
+        event = await self.until(
+            lambda event: isinstance(event, InputRequested) and event.execution_id == execution_id
+        )
+        assert isinstance(event, InputRequested)
+        return event
+
+    async def until_text(self, text: str) -> OutputChanged:
+        """The first output whose stream text or plain text holds `text`."""
+        event = await self.until(
+            lambda event: isinstance(event, OutputChanged) and text in plain_text(event)
+        )
+        assert isinstance(event, OutputChanged)
+        return event
+
+    def of(self, execution_id: str) -> list[Event]:
+        return [event for event in self.all if getattr(event, "execution_id", None) == execution_id]
+
+    def states(self, execution_id: str) -> list[str]:
+        return [event.state for event in self.of(execution_id) if isinstance(event, StateChanged)]
+
+    def statuses(self, kernel_id: str) -> list[str]:
+        return [
+            event.status
+            for event in self.all
+            if isinstance(event, StatusChanged) and event.kernel_id == kernel_id
+        ]
+
+
+def plain_text(event: OutputChanged) -> str:
+    output = event.output or {}
+    return str(output.get("text") or output.get("data", {}).get("text/plain", ""))
+
+
+def text_of(outputs: tuple[dict[str, Any], ...], name: str = "stdout") -> str:
+    """All text of one stream."""
+    return "".join(output["text"] for output in outputs if output.get("name") == name)
+
+
+def check_order(events: list[Event]) -> None:
+    """The promises of one execution: queued first, one terminal state, nothing behind it."""
+    states = [event.state for event in events if isinstance(event, StateChanged)]
+    assert states[0] == "queued"
+    assert [state for state in states if state in TERMINAL] == states[-1:]
+    assert isinstance(events[0], StateChanged)
+    assert isinstance(events[-1], StateChanged)
+
+
+def fake_spec(folder: Path, *flags: str, **fields: Any) -> str:
+    """A kernel.json in `folder` for the fake kernel with command line flags; returns its path.
+
+    `fields` replace those of the kernel.json.
+    """
+    content = json.loads((FAKE / "kernel.json").read_text())
+    content["argv"] = [
+        sys.executable,
+        str(FAKE / "fake_kernel.py"),
+        "-f",
+        "{connection_file}",
+        *flags,
+    ]
+    file = folder / "kernel.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content | fields))
+    return str(file)
+
+
+async def gone(pid: int) -> None:
+    """Wait for the end of a process that is not a child of ours: nothing else tells of it.
+
+    An orphan that nobody reaps stays as a zombie, which is as gone as it gets.
+    """
+    async with asyncio.timeout(DEADLINE):
+        while is_alive(pid):  # noqa: ASYNC110 - no event exists to wait for
+            await asyncio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
