@@ -15,20 +15,29 @@ from lsprotocol import converters, types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
+from carpo_lsp import __version__, protocol
 from carpo_lsp.errors import InvalidParams
+from carpo_lsp.features import completion, kernels, sync
+from carpo_lsp.features.commands import COMMANDS, Commands
 from carpo_lsp.jsonrpc import INVALID_REQUEST, METHOD_NOT_FOUND, NOT_INITIALIZED, Endpoint, RpcError
 from carpo_lsp.protocol import to_wire
+from carpo_lsp.push import Pusher
 from carpo_lsp.transport import FrameParser, OnConnect, OnData
+from carpo_lsp.workspace import Workspace
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from carpo_lsp.frontend import Frontend
     from carpo_lsp.outbox import Outbox
 
 Handler: TypeAlias = Callable[..., Any]
 Transport: TypeAlias = Callable[[OnConnect], Awaitable[None]]
 
-_DOCUMENT_METHODS = (
+# pygls keeps copies of the documents, at 15 ms a keystroke in a large one, and would not await an
+# `async def` for `initialized`. Without its handlers the registered one is all that runs.
+_NOT_FOR_PYGLS = (
+    types.INITIALIZED,
     types.TEXT_DOCUMENT_DID_OPEN,
     types.TEXT_DOCUMENT_DID_CHANGE,
     types.TEXT_DOCUMENT_DID_CLOSE,
@@ -36,6 +45,14 @@ _DOCUMENT_METHODS = (
     types.NOTEBOOK_DOCUMENT_DID_CHANGE,
     types.NOTEBOOK_DOCUMENT_DID_CLOSE,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS,
+)
+
+_NOTEBOOKS = types.NotebookDocumentSyncOptions(
+    notebook_selector=[
+        types.NotebookDocumentFilterWithNotebook(
+            notebook="jupyter-notebook", cells=[types.NotebookCellLanguage(language="*")]
+        )
+    ]
 )
 
 
@@ -144,9 +161,7 @@ class CarpoProtocol(LanguageServerProtocol):
 
     def _register_builtin_features(self) -> None:
         super()._register_builtin_features()  # type: ignore[no-untyped-call] # pygls has no hint
-        # pygls keeps copies of the documents, at 15 ms a keystroke in a large one; without its
-        # handlers the registered one is all that runs.
-        for method in _DOCUMENT_METHODS:
+        for method in _NOT_FOR_PYGLS:
             del self.fm.builtin_features[method]
 
     # pygls' versions of these are generators, hence the ignores; `_call` takes both.
@@ -215,6 +230,14 @@ class CarpoServer(LanguageServer):
             converter_factory=_converter,
         )
         self.experimental: dict[str, Any] = {}
+        self.on_drain: Callable[[], None] = lambda: None
+        """Called when a client that was slow has caught up."""
+        self._outbox: Outbox | None = None
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client is slow, so that what can wait should."""
+        return self._outbox is not None and self._outbox.congested
 
     @property
     def position_encoding(self) -> str:
@@ -239,6 +262,8 @@ class CarpoServer(LanguageServer):
 
     def set_outbox(self, outbox: Outbox) -> None:
         """Send to this client from now on."""
+        self._outbox = outbox
+        outbox.on_drain(self.on_drain)
         self.protocol.endpoint.set_outbox(outbox)
 
     def connect(self, outbox: Outbox) -> OnData:
@@ -251,6 +276,48 @@ class CarpoServer(LanguageServer):
                 self.protocol.endpoint.receive(frame)
 
         return on_data
+
+
+def create_server(frontend: Frontend) -> CarpoServer:
+    """A server for one client, whose kernels are the frontend's; closing that is the caller's."""
+    server = CarpoServer("carpo-lsp", __version__, notebook_document_sync=_NOTEBOOKS)
+    server.experimental = {"carpo": {"version": protocol.VERSION}}
+    workspace = Workspace(frontend)
+    pusher = Pusher(workspace, server.protocol.notify, lambda: server.congested)
+    server.on_drain = pusher.flush
+    frontend.subscribe(pusher.on_event)
+
+    def show(message: str) -> None:
+        kind = types.MessageType.Warning
+        server.window_show_message(types.ShowMessageParams(type=kind, message=message))
+
+    def initialize(params: types.InitializeParams) -> None:
+        sync.initialize(workspace, params, server.position_encoding)
+
+    def carpo(params_type: type[Any], function: Handler, params: Any) -> Any:
+        workspace.client.wants_notifications = True
+        return function(workspace, protocol.parse(params_type, params))
+
+    def complete(params: types.CompletionParams) -> Any:
+        place = sync.place_of(workspace, params)
+        return completion.complete(workspace, *place)
+
+    async def shutdown(_: None) -> None:
+        await frontend.close()
+
+    workspace.show_message = show
+    server.add_request(types.INITIALIZE, initialize)
+    server.add_request(types.SHUTDOWN, shutdown)
+    for method, function in sync.HANDLERS.items():
+        server.add_notification(method, functools.partial(function, workspace))
+    for method, (params_type, function) in kernels.HANDLERS.items():
+        server.add_request(method, functools.partial(carpo, params_type, function))
+    commands = Commands(workspace)
+    for name in COMMANDS:
+        server.add_command(f"carpo.{name}", functools.partial(commands.call, name))
+    options = types.CompletionOptions(trigger_characters=completion.TRIGGERS)
+    server.add_request(types.TEXT_DOCUMENT_COMPLETION, complete, options)
+    return server
 
 
 async def serve(server: CarpoServer, transport: Transport) -> int:

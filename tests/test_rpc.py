@@ -223,6 +223,21 @@ class TestLifecycle:
         assert result["capabilities"]["positionEncoding"] == chosen
         assert server.position_encoding == chosen
 
+    async def test_handlers_of_the_beginning(self, server: CarpoServer, client: Client) -> None:
+        seen: list[str] = []
+        ended = asyncio.Event()
+
+        async def initialized(_: Any) -> None:
+            seen.append("initialized")
+            ended.set()
+
+        server.add_request("initialize", lambda params: seen.append(server.position_encoding))
+        server.add_notification("initialized", initialized)
+        await client.initialize()
+        async with asyncio.timeout(DEADLINE):
+            await ended.wait()
+        assert seen == ["utf-16", "initialized"]
+
     async def test_experimental_capabilities(self, server: CarpoServer, client: Client) -> None:
         server.experimental = {"carpo": {"version": "1.0"}}
         result = await client.initialize()
