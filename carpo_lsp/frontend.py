@@ -109,7 +109,7 @@ class Frontend:
 
     def __init__(self, *, output_limit: int | None = None, connect: Connect | None = None) -> None:
         self._subscribers: list[Callable[[Event], None]] = []
-        self._output_limit = output_limit
+        self.output_limit = output_limit
         self.spool = Spool()
         self.transcript = Transcript(self.spool)
         self.manager = KernelManager(self._on_event, connect)
@@ -144,8 +144,8 @@ class Frontend:
         return unsubscribe
 
     def _on_event(self, event: Event) -> None:
-        if self._output_limit is not None and isinstance(event, OutputChanged) and event.output:
-            output = self.spool.shrink(event.output, self._output_limit)
+        if self.output_limit is not None and isinstance(event, OutputChanged) and event.output:
+            output = self.spool.shrink(event.output, self.output_limit)
             event = attrs.evolve(event, output=output)
         self.transcript.apply(event)
         for callback in tuple(self._subscribers):
@@ -252,6 +252,14 @@ class Frontend:
 
     # Executions
 
+    def new_execution_id(self, chosen: str | None = None) -> str:
+        """An id for an execution: the chosen one, else a new one. Raises `KernelExists`."""
+        if chosen is None:
+            return str(uuid4())
+        if chosen in self.transcript:
+            raise KernelExists(f"An execution has the id {chosen!r}.", executionId=chosen)
+        return chosen
+
     def submit(
         self,
         kernel_id: str,
@@ -299,11 +307,7 @@ class Frontend:
     ) -> tuple[Any, Record, Execution]:
         state = self.manager.get(kernel_id)
         state.require_alive()
-        execution_id = execution_id or str(uuid4())
-        if execution_id in self.transcript:
-            raise KernelExists(
-                f"An execution with the id {execution_id!r} exists.", executionId=execution_id
-            )
+        execution_id = self.new_execution_id(execution_id)
         record = self.transcript.open(kernel_id, execution_id, code)
         return state, record, Execution(kernel_id, execution_id, code, options)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ALIASES: Final = {
-    "c++": "cpp",
+    "cpp": "c++",
     "js": "javascript",
     "jl": "julia",
     "py": "python",

@@ -1,0 +1,245 @@
+"""The carpo/* requests: one plain function each, from a workspace and params to a result.
+
+A `def` that returns a coroutine has looked at the documents before it waits for a kernel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from carpo_lsp import protocol
+from carpo_lsp.documents.positions import Position, Range
+from carpo_lsp.errors import InvalidParams, KernelStartFailed
+from carpo_lsp.kernels.execution import ExecuteOptions
+from carpo_lsp.kernels.messages import Request
+
+if TYPE_CHECKING:
+    from carpo_lsp.documents.cells import Cell
+    from carpo_lsp.documents.document import Document
+    from carpo_lsp.kernels.transcript import Record
+    from carpo_lsp.workspace import Workspace
+
+
+def list_kernel_specs(
+    workspace: Workspace, params: protocol.ListKernelSpecsParams
+) -> protocol.ListKernelSpecsResult:
+    return protocol.ListKernelSpecsResult(specs=tuple(workspace.frontend.list_kernel_specs()))
+
+
+async def start_kernel(workspace: Workspace, params: protocol.StartKernelParams) -> protocol.Kernel:
+    frontend = workspace.frontend
+    if params.text_document is not None:
+        document = workspace.documents.get(params.text_document.uri)
+        kernel_id = workspace.kernel_for(
+            document,
+            main_language(document),
+            kernel_id=params.kernel_id,
+            cwd=params.cwd,
+            env=params.env,
+            timeout=params.timeout,
+        )
+        if frontend.get_kernel(kernel_id).status == "dead":
+            await frontend.restart_kernel(kernel_id)
+    else:
+        spec = frontend.find_spec(params.spec_path, params.spec_name, params.language)
+        kernel_id = frontend.begin_kernel(
+            spec,
+            kernel_id=params.kernel_id,
+            cwd=params.cwd,
+            env=params.env,
+            timeout=params.timeout or workspace.settings.kernel.timeout,
+        )
+    await frontend.wait_ready(kernel_id)
+    return workspace.with_documents(frontend.get_kernel(kernel_id))
+
+
+async def attach_kernel(
+    workspace: Workspace, params: protocol.AttachKernelParams
+) -> protocol.Kernel:
+    if params.connection_file is None:
+        raise KernelStartFailed(
+            "This version attaches to kernels by connection file only, not to Jupyter servers.",
+            hint="give connectionFile; for a server's kernel, the file is on the server's machine",
+        )
+    kernel_id = await workspace.frontend.attach_kernel(params.connection_file)
+    return workspace.with_documents(workspace.frontend.get_kernel(kernel_id))
+
+
+def list_kernels(
+    workspace: Workspace, params: protocol.ListKernelsParams
+) -> protocol.ListKernelsResult:
+    kernels = workspace.frontend.list_kernels()
+    return protocol.ListKernelsResult(kernels=tuple(map(workspace.with_documents, kernels)))
+
+
+async def kernel_info(workspace: Workspace, params: protocol.KernelInfoParams) -> protocol.Kernel:
+    return workspace.with_documents(await workspace.frontend.get_kernel_info(params.kernel_id))
+
+
+def select_kernel(workspace: Workspace, params: protocol.SelectKernelParams) -> None:
+    document = workspace.documents.get(params.text_document.uri)
+    workspace.select_kernel(document.uri, params.kernel_id, params.language)
+
+
+def execute(workspace: Workspace, params: protocol.ExecuteParams) -> protocol.ExecuteResult:
+    """Queues the code and answers at once; what comes of it arrives as notifications."""
+    options = ExecuteOptions(
+        silent=params.silent,
+        store_history=params.store_history,
+        user_expressions=params.user_expressions,
+        allow_stdin=params.allow_stdin,
+        stop_on_error=params.stop_on_error,
+    )
+    if params.kernel_id is not None:
+        execution_id = workspace.frontend.submit(
+            params.kernel_id, params.code or "", execution_id=params.execution_id, options=options
+        )
+        return protocol.ExecuteResult(execution_id=execution_id, kernel_id=params.kernel_id)
+    assert params.text_document is not None  # parse has seen that one of the two is there
+    document = workspace.documents.get(params.text_document.uri)
+    code, language, range_ = _code_of(document, params)
+    execution_id, kernel_id = workspace.run(
+        document, language, code, range_, execution_id=params.execution_id, options=options
+    )
+    return protocol.ExecuteResult(execution_id=execution_id, kernel_id=kernel_id)
+
+
+def _code_of(
+    document: Document, params: protocol.ExecuteParams
+) -> tuple[str, str, protocol.Range | None]:
+    """The code an execute means, its language, and its range in the document."""
+    if params.code is not None:
+        return params.code, main_language(document), None
+    if params.range is not None:
+        cell = document.cell_at(params.range.start.line)
+        language = cell.language if cell is not None else main_language(document)
+        return document.text_in(_range(params.range)), language, params.range
+    assert params.position is not None  # parse has seen that one of the three is there
+    cell = document.cell_at(params.position.line)
+    if cell is None or cell.kind != "code":
+        raise InvalidParams(f"position: no code cell is at line {params.position.line}.")
+    return document.code(cell), cell.language, cell_range(document, cell)
+
+
+async def stdin(workspace: Workspace, params: protocol.StdinParams) -> None:
+    await workspace.frontend.provide_stdin(params.kernel_id, params.value, params.execution_id)
+
+
+async def complete(
+    workspace: Workspace, params: protocol.CompleteParams
+) -> protocol.CompleteResult:
+    return await workspace.frontend.get_completions(
+        params.kernel_id, params.code, params.cursor_pos
+    )
+
+
+async def inspect(workspace: Workspace, params: protocol.InspectParams) -> protocol.InspectResult:
+    return await workspace.frontend.inspect(
+        params.kernel_id, params.code, params.cursor_pos, params.detail_level
+    )
+
+
+async def is_complete(
+    workspace: Workspace, params: protocol.IsCompleteParams
+) -> protocol.IsCompleteResult:
+    return await workspace.frontend.is_complete(params.kernel_id, params.code)
+
+
+async def history(workspace: Workspace, params: protocol.HistoryParams) -> protocol.HistoryResult:
+    return await workspace.frontend.history(params.kernel_id, params.n, params.pattern)
+
+
+async def interrupt(workspace: Workspace, params: protocol.InterruptParams) -> None:
+    await workspace.frontend.interrupt(params.kernel_id)
+
+
+async def restart_kernel(
+    workspace: Workspace, params: protocol.RestartKernelParams
+) -> protocol.Kernel:
+    await workspace.frontend.restart_kernel(params.kernel_id)
+    return workspace.with_documents(workspace.frontend.get_kernel(params.kernel_id))
+
+
+async def shutdown_kernel(workspace: Workspace, params: protocol.ShutdownKernelParams) -> None:
+    await workspace.frontend.shutdown_kernel(params.kernel_id)
+
+
+def outputs(workspace: Workspace, params: protocol.OutputsParams) -> protocol.OutputsResult:
+    frontend = workspace.frontend
+    if params.execution_id is not None:
+        records: tuple[Record, ...] = (frontend.record(params.execution_id),)
+    else:
+        assert params.text_document is not None  # parse has seen that one of the two is there
+        uri = workspace.documents.get(params.text_document.uri).uri
+        records = tuple(
+            record
+            for record in frontend.transcript.records()
+            if (place := workspace.place(record.execution_id)) is not None and place.uri == uri
+        )
+    return protocol.OutputsResult(executions=tuple(_outputs(workspace, each) for each in records))
+
+
+def _outputs(workspace: Workspace, record: Record) -> protocol.ExecutionOutputs:
+    place = workspace.place(record.execution_id)
+    return protocol.ExecutionOutputs(
+        execution_id=record.execution_id,
+        range=place.range if place else None,
+        state=record.state,
+        execution_count=record.execution_count,
+        outputs=record.outputs,
+    )
+
+
+def send(workspace: Workspace, params: protocol.SendParams) -> protocol.SendResult:
+    request = Request(
+        params.channel,
+        params.msg_type,
+        params.content,
+        metadata=params.metadata,
+        buffers=params.buffers,
+    )
+    return protocol.SendResult(msg_id=workspace.frontend.send(params.kernel_id, request))
+
+
+def main_language(document: Document) -> str:
+    """The language of a document as a whole: its own, or that of its first code cell."""
+    if document.language == "markdown":
+        code = (cell.language for cell in document.cells() if cell.kind == "code")
+        return next(code, document.language)
+    return document.language
+
+
+def cell_range(document: Document, cell: Cell) -> protocol.Range:
+    """The range of a cell's code, as the protocol has it."""
+    found = document.code_range(cell)
+    return protocol.Range(
+        protocol.Position(found.start.line, found.start.character),
+        protocol.Position(found.end.line, found.end.character),
+    )
+
+
+def _range(range_: protocol.Range) -> Range:
+    start, end = range_.start, range_.end
+    return Range(Position(start.line, start.character), Position(end.line, end.character))
+
+
+HANDLERS: dict[str, tuple[type[Any], Any]] = {
+    protocol.LIST_KERNEL_SPECS: (protocol.ListKernelSpecsParams, list_kernel_specs),
+    protocol.START_KERNEL: (protocol.StartKernelParams, start_kernel),
+    protocol.ATTACH_KERNEL: (protocol.AttachKernelParams, attach_kernel),
+    protocol.LIST_KERNELS: (protocol.ListKernelsParams, list_kernels),
+    protocol.KERNEL_INFO: (protocol.KernelInfoParams, kernel_info),
+    protocol.SELECT_KERNEL: (protocol.SelectKernelParams, select_kernel),
+    protocol.EXECUTE: (protocol.ExecuteParams, execute),
+    protocol.STDIN: (protocol.StdinParams, stdin),
+    protocol.COMPLETE: (protocol.CompleteParams, complete),
+    protocol.INSPECT: (protocol.InspectParams, inspect),
+    protocol.IS_COMPLETE: (protocol.IsCompleteParams, is_complete),
+    protocol.HISTORY: (protocol.HistoryParams, history),
+    protocol.INTERRUPT: (protocol.InterruptParams, interrupt),
+    protocol.RESTART_KERNEL: (protocol.RestartKernelParams, restart_kernel),
+    protocol.SHUTDOWN_KERNEL: (protocol.ShutdownKernelParams, shutdown_kernel),
+    protocol.OUTPUTS: (protocol.OutputsParams, outputs),
+    protocol.SEND: (protocol.SendParams, send),
+}
+"""Method to the type of its params and the function that answers it."""

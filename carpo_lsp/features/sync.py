@@ -1,0 +1,156 @@
+"""What the client tells of itself and its documents. All plain `def`: order is everything."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from lsprotocol import types
+
+from carpo_lsp import settings
+from carpo_lsp.documents.positions import Encoding, Position, Range
+from carpo_lsp.workspace import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from carpo_lsp.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def initialize(workspace: Workspace, params: types.InitializeParams, encoding: str) -> None:
+    """Take what the client says it is, where it works, and what its user has set."""
+    options = _section(params.initialization_options)
+    experimental = _section(params.capabilities.experimental)
+    workspace.client = Client(
+        capabilities=params.capabilities,
+        name=params.client_info.name if params.client_info else "",
+        wants_notifications=True
+        in (options.get("notifications"), experimental.get("notifications")),
+    )
+    workspace.documents.encoding = Encoding(encoding)
+    for folder in params.workspace_folders or ():
+        workspace.add_folder(folder.uri)
+    if not workspace.folders and params.root_uri:
+        workspace.add_folder(params.root_uri)
+    elif not workspace.folders and params.root_path:
+        workspace.add_root_path(params.root_path)
+    configure(workspace, options)
+
+
+def configure(workspace: Workspace, values: object) -> None:
+    """Take the user's settings; what is wrong in them is said once."""
+    workspace.settings, problems = settings.read(values)
+    workspace.frontend.output_limit = workspace.settings.output.max_push_bytes
+    if problems:
+        workspace.show_message("carpo settings: " + " ".join(problems))
+
+
+def did_change_configuration(
+    workspace: Workspace, params: types.DidChangeConfigurationParams
+) -> None:
+    if values := _section(params.settings):
+        configure(workspace, values)
+
+
+def did_change_folders(workspace: Workspace, params: types.DidChangeWorkspaceFoldersParams) -> None:
+    gone = {folder.uri for folder in params.event.removed}
+    workspace.folders = [uri for uri in workspace.folders if uri not in gone]
+    for folder in params.event.added:
+        workspace.add_folder(folder.uri)
+
+
+def did_open(workspace: Workspace, params: types.DidOpenTextDocumentParams) -> None:
+    item = params.text_document
+    workspace.documents.open(item.uri, item.language_id, item.version, item.text)
+
+
+def did_change(workspace: Workspace, params: types.DidChangeTextDocumentParams) -> None:
+    changes = [(_range(change), change.text) for change in params.content_changes]
+    identifier = params.text_document
+    workspace.documents.change(identifier.uri, identifier.version, changes)
+
+
+def did_close(workspace: Workspace, params: types.DidCloseTextDocumentParams) -> None:
+    workspace.documents.close(params.text_document.uri)
+
+
+def did_open_notebook(workspace: Workspace, params: types.DidOpenNotebookDocumentParams) -> None:
+    notebook = params.notebook_document
+    languages = {item.uri: item.language_id for item in params.cell_text_documents}
+    cells = [_cell(cell, languages) for cell in notebook.cells]
+    workspace.documents.open_notebook(notebook.uri, notebook.notebook_type, cells)
+    for item in params.cell_text_documents:
+        workspace.documents.open(item.uri, item.language_id, item.version, item.text)
+
+
+def did_change_notebook(
+    workspace: Workspace, params: types.DidChangeNotebookDocumentParams
+) -> None:
+    cells = params.change.cells
+    if cells is None:
+        return
+    if cells.structure is not None:
+        opened = cells.structure.did_open or ()
+        languages = {item.uri: item.language_id for item in opened}
+        array = cells.structure.array
+        workspace.documents.change_notebook(
+            params.notebook_document.uri,
+            array.start,
+            array.delete_count,
+            [_cell(cell, languages) for cell in array.cells or ()],
+        )
+        for item in opened:
+            workspace.documents.open(item.uri, item.language_id, item.version, item.text)
+        for closed in cells.structure.did_close or ():
+            workspace.documents.close(closed.uri)
+    for content in cells.text_content or ():
+        changes = [(_range(change), change.text) for change in content.changes]
+        workspace.documents.change(content.document.uri, content.document.version, changes)
+
+
+def did_close_notebook(workspace: Workspace, params: types.DidCloseNotebookDocumentParams) -> None:
+    workspace.documents.close_notebook(params.notebook_document.uri)
+    for cell in params.cell_text_documents:
+        workspace.documents.close(cell.uri)
+
+
+def place_of(workspace: Workspace, params: Any) -> tuple[str, Position]:
+    """The place that a request with a text document and a position is about.
+
+    It is remembered: commands that come without arguments mean it.
+    """
+    position = Position(params.position.line, params.position.character)
+    workspace.last_place = (params.text_document.uri, position)
+    return workspace.last_place
+
+
+def _cell(cell: types.NotebookCell, languages: dict[str, str]) -> tuple[str, Any, str]:
+    kind = "code" if cell.kind == types.NotebookCellKind.Code else "markdown"
+    return cell.document, kind, languages.get(cell.document, "")
+
+
+def _range(change: types.TextDocumentContentChangeEvent) -> Range | None:
+    if not isinstance(change, types.TextDocumentContentChangePartial):
+        return None
+    start, end = change.range.start, change.range.end
+    return Range(Position(start.line, start.character), Position(end.line, end.character))
+
+
+def _section(values: object) -> dict[str, Any]:
+    """The `carpo` section of something the client sent, empty when there is none."""
+    section = values.get("carpo") if isinstance(values, dict) else None
+    return section if isinstance(section, dict) else {}
+
+
+HANDLERS: Final[dict[str, Callable[..., None]]] = {
+    types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
+    types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_folders,
+    types.TEXT_DOCUMENT_DID_OPEN: did_open,
+    types.TEXT_DOCUMENT_DID_CHANGE: did_change,
+    types.TEXT_DOCUMENT_DID_CLOSE: did_close,
+    types.NOTEBOOK_DOCUMENT_DID_OPEN: did_open_notebook,
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE: did_change_notebook,
+    types.NOTEBOOK_DOCUMENT_DID_CLOSE: did_close_notebook,
+}

@@ -1,0 +1,236 @@
+"""What one client has open, and which kernel each document runs in."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from carpo_lsp.documents.store import DocumentStore, path_of
+from carpo_lsp.documents.uris import uri_of
+from carpo_lsp.errors import KernelNotFound
+from carpo_lsp.kernels.events import StatusChanged
+from carpo_lsp.kernels.recent import Recent
+from carpo_lsp.kernels.transcript import KEPT_EXECUTIONS
+from carpo_lsp.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lsprotocol.types import ClientCapabilities
+
+    from carpo_lsp import protocol
+    from carpo_lsp.documents.document import Document
+    from carpo_lsp.documents.positions import Position
+    from carpo_lsp.frontend import Frontend
+    from carpo_lsp.kernels.events import Event
+    from carpo_lsp.kernels.execution import ExecuteOptions
+    from carpo_lsp.kernels.specs import Spec
+
+log = logging.getLogger(__name__)
+
+
+@attrs.define
+class Client:
+    """What the client has told of itself."""
+
+    capabilities: ClientCapabilities | None = None
+    name: str = ""
+    wants_notifications: bool = False
+    """Whether it takes carpo/* notifications: by its options, or as it sent a carpo/* request."""
+
+
+@attrs.frozen
+class Place:
+    """Where the code of an execution stands, as it was when it was run."""
+
+    uri: str
+    range: protocol.Range | None = None
+
+
+@attrs.frozen
+class Sharing:
+    """What documents must have in common to run in one kernel."""
+
+    root: str
+    language: str
+    spec_path: str
+
+
+class Workspace:
+    """Documents, kernels and settings of one client.
+
+    `show_message` tells the user one sentence; the server gives it the client's means.
+    """
+
+    def __init__(self, frontend: Frontend) -> None:
+        self.frontend = frontend
+        self.documents: Final = DocumentStore()
+        self.settings = Settings()
+        self.client = Client()
+        self.folders: list[str] = []
+        """URIs of the workspace folders, in the client's order."""
+        self.last_place: tuple[str, Position] | None = None
+        """Document and position of the client's last code action, hover or completion."""
+        self._shared: dict[Sharing, str] = {}
+        self._places: Recent[str, Place] = Recent(KEPT_EXECUTIONS)
+        self.show_message: Callable[[str], None] = log.warning
+        frontend.subscribe(self._on_event)
+
+    # Kernels of documents
+
+    def bound_kernel(self, document: Document, language: str) -> str | None:
+        """The kernel a document's code in a language runs in, None before there is one."""
+        kernel_id = self.documents.kernel_id(document.uri, language)
+        return kernel_id if kernel_id is not None and self._exists(kernel_id) else None
+
+    def kernel_for(
+        self,
+        document: Document,
+        language: str,
+        *,
+        kernel_id: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """The kernel for a document's code in a language; its start begins when there is none.
+
+        Returns at once; code may be queued in it. The options are for a new kernel; with another
+        `kernel_id` than the bound one's, there will be one. Raises `NoKernelForLanguage`,
+        `KernelStartFailed` when the kernelspec cannot be read, or `KernelExists`.
+        """
+        bound = self.bound_kernel(document, language)
+        if bound is not None and kernel_id in (None, bound):
+            return bound
+        spec = self.frontend.find_spec(language=language)
+        sharing = self._sharing(document, language, spec) if kernel_id is None else None
+        chosen = self._shared.get(sharing) if sharing else None
+        if chosen is None:
+            chosen = self.frontend.begin_kernel(
+                spec,
+                kernel_id=kernel_id,
+                cwd=cwd or self._folder_of(document),
+                env=env,
+                timeout=timeout or self.settings.kernel.timeout,
+            )
+            if sharing:
+                self._shared[sharing] = chosen
+        self.documents.bind(document.uri, chosen, language)
+        return chosen
+
+    def kernels_of(self, document: Document) -> set[str]:
+        """The ids of all kernels a document is bound to."""
+        notebook = self.documents.notebook_of(document.uri)
+        uri = notebook.uri if notebook else document.uri
+        return {
+            state.kernel_id
+            for state in self.frontend.manager.all()
+            if uri in self.documents.documents_of(state.kernel_id)
+        }
+
+    def select_kernel(self, uri: str, kernel_id: str | None, language: str | None) -> None:
+        """Bind a document (its code in one language, if given) to a kernel, or to none.
+
+        Raises `KernelNotFound`.
+        """
+        if kernel_id is not None and not self._exists(kernel_id):
+            raise KernelNotFound.of(kernel_id)
+        self.documents.unbind(uri, language)
+        if kernel_id is not None:
+            self.documents.bind(uri, kernel_id, language)
+
+    def with_documents(self, kernel: protocol.Kernel) -> protocol.Kernel:
+        """A kernel as clients see it, with the documents that are bound to it."""
+        return attrs.evolve(kernel, documents=self.documents.documents_of(kernel.kernel_id))
+
+    def _exists(self, kernel_id: str) -> bool:
+        try:
+            self.frontend.manager.get(kernel_id)
+        except KernelNotFound:
+            return False
+        return True
+
+    def _sharing(self, document: Document, language: str, spec: Spec) -> Sharing | None:
+        """What a document shares its kernel by; None when it is to have its own."""
+        scope = self.settings.kernel.scope
+        alone = scope == "document" or (
+            scope == "auto"
+            and (document.has_markers or self.documents.notebook_of(document.uri) is not None)
+        )
+        return None if alone else Sharing(self.root_of(document.uri), language, spec.path)
+
+    def root_of(self, uri: str) -> str:
+        """The innermost workspace folder that holds a document; empty when none does."""
+        holding = [folder for folder in self.folders if uri.startswith(folder.rstrip("/") + "/")]
+        return max(holding, key=len, default="")
+
+    def _folder_of(self, document: Document) -> str | None:
+        """Where a document's kernel works: beside the document, else in the workspace."""
+        notebook = self.documents.notebook_of(document.uri)
+        path = path_of(notebook.uri if notebook else document.uri)
+        if path is not None and path.parent.is_dir():
+            return str(path.parent)
+        folder = path_of(self.folders[0]) if self.folders else None
+        return str(folder) if folder is not None and folder.is_dir() else None
+
+    # Executions of documents
+
+    def run(
+        self,
+        document: Document,
+        language: str,
+        code: str,
+        range_: protocol.Range | None,
+        *,
+        execution_id: str | None = None,
+        options: ExecuteOptions | None = None,
+    ) -> tuple[str, str]:
+        """Queue a document's code in its kernel; returns the execution's and the kernel's id."""
+        execution_id = self.frontend.new_execution_id(execution_id)
+        kernel_id = self.kernel_for(document, language)
+        self._places[execution_id] = Place(document.uri, range_)
+        self.frontend.submit(kernel_id, code, execution_id=execution_id, options=options)
+        return execution_id, kernel_id
+
+    def place(self, execution_id: str) -> Place | None:
+        """Where the code of an execution stands, None for code that came without a document."""
+        return self._places.get(execution_id)
+
+    # Documents
+
+    def find_document(self, uri_or_path: str) -> Document | None:
+        """An open document by its URI, or by its path, absolute or relative to a folder."""
+        document = self.documents.find(uri_or_path)
+        if document is not None or "://" in uri_or_path:
+            return document
+        roots = [root for folder in self.folders if (root := path_of(folder)) is not None]
+        given = Path(uri_or_path).expanduser()
+        candidates = [given, *(root / given for root in roots), Path.cwd() / given]
+        for path in candidates:
+            if path.is_absolute() and (found := self.documents.find_path(path)) is not None:
+                return found
+        ending = "/" + uri_or_path.lstrip("./")
+        named = [open_ for open_ in self.documents if _path_text(open_.uri).endswith(ending)]
+        return named[0] if len(named) == 1 else None
+
+    def add_folder(self, uri: str) -> None:
+        if uri not in self.folders:
+            self.folders.append(uri)
+
+    def add_root_path(self, path: str) -> None:
+        self.add_folder(uri_of(path))
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, StatusChanged) and not self._exists(event.kernel_id):
+            self.documents.unbind_kernel(event.kernel_id)
+            for sharing, kernel_id in list(self._shared.items()):
+                if kernel_id == event.kernel_id:
+                    del self._shared[sharing]
+
+
+def _path_text(uri: str) -> str:
+    path = path_of(uri)
+    return str(path) if path is not None else ""
