@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from carpo_lsp.documents.cells import WholeLayout, code_line, prefix_width
+from carpo_lsp.documents.cells import WholeLayout, code_line
 from carpo_lsp.documents.languages import document_language
 from carpo_lsp.documents.markdown import MarkdownLayout, has_chunks, is_prose
 from carpo_lsp.documents.positions import (
@@ -213,31 +213,6 @@ class Document:
         while last > cell.code_start + 1 and not self.line(last - 1).strip():
             last -= 1
         return self.range_of_lines(cell.code_start, last)
-
-    def code_offset(self, cell: Cell, position: Position) -> int:
-        """The code point of `code(cell)` at `position`: a kernel's `cursor_pos`."""
-        number, column = self.point(position)
-        if number < cell.code_start:
-            return 0
-        offset = 0
-        for i in range(cell.code_start, min(number, cell.code_end)):
-            offset += len(code_line(cell, self._lines[i])) + 1
-        if number >= cell.code_end:
-            return max(0, offset - 1)
-        return offset + max(0, column - prefix_width(cell, self.line(number)))
-
-    def code_position(self, cell: Cell, offset: int) -> Position:
-        """The position of a code point of `code(cell)`: the inverse of `code_offset`."""
-        offset = max(0, offset)
-        number = cell.code_start
-        while number < cell.code_end:
-            length = len(code_line(cell, self._lines[number]))
-            if offset <= length or number == cell.code_end - 1:
-                prefix = prefix_width(cell, self.line(number))
-                return self.position(number, prefix + min(offset, length))
-            offset -= length + 1
-            number += 1
-        return self.position(number, 0)
 
     def _cut(self) -> Layout:
         """The layout, made when first asked for: many documents are opened and never run."""

@@ -66,11 +66,6 @@ class _Fence:
     top: bool
     language: str | None
 
-    @property
-    def open(self) -> bool:
-        """Whether it runs to the end of the document, whatever is added there."""
-        return self.top and not self.closed
-
 
 class MarkdownLayout:
     """A prose document's cells. `_starts`, `_ends` and `_fences` run in parallel, in order."""
@@ -120,7 +115,7 @@ class MarkdownLayout:
         first = bisect_left(self._starts, start)
         self._stale = self._stale or not self._survives(first, start, stop, removed, inserted)
         shift = len(inserted) - len(removed)
-        if first and (self._ends[first - 1] > start or self._fences[first - 1].open):
+        if first and self._ends[first - 1] > start:
             self._ends[first - 1] += shift
         if shift:
             self._move(first, start, stop, len(inserted))

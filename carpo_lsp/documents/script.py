@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from carpo_lsp.documents.cells import CellKind
 
-# `# Load data ----`: any comment with a word in it that ends in four of these.
-_SECTION = re.compile(r"#+(?=.*\w)(.*?)(?:-{4,}|={4,}|#{4,})\s*$")
 _DOCSTRING_QUOTES = ('"""', "'''")
 
 
@@ -150,9 +148,14 @@ class ScriptLayout:
 
 
 def _section_title(line: str) -> str:
-    match = _SECTION.match(line)
-    return match[1].strip(" \t#-=") if match else ""
+    """The title of RStudio's `# Load data ----`: a comment that ends in four of -, = or #."""
+    line = line.rstrip()
+    if not line.startswith("#") or line[-4:] not in ("----", "====", "####"):
+        return ""
+    title = line.strip(" \t#-=")
+    # A line of dashes is decoration.
+    return title if any(map(str.isalnum, title)) else ""
 
 
 def _is_section(line: str) -> bool:
-    return line.startswith("#") and _SECTION.match(line) is not None
+    return line.startswith("#") and _section_title(line) != ""

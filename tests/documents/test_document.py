@@ -145,25 +145,8 @@ def test_range_of_lines_leaves_the_last_line_end_out() -> None:
     assert tested.range_of_lines(2, 2) == span((2, 0), (2, 1))
 
 
-def test_code_has_plain_line_ends_and_its_own_offsets() -> None:
+def test_code_has_plain_line_ends_and_its_range_no_blank_lines_at_the_end() -> None:
     tested = document("x\r\n# %%\r\né😀.a\r\ny = 1\r\n\r\n# %%\r\n")
     cell = tested.cells()[1]
     assert tested.code(cell) == "é😀.a\ny = 1\n"
     assert tested.code_range(cell) == span((2, 0), (3, 5))
-    assert tested.code_offset(cell, Position(2, 4)) == 3
-    assert tested.code_offset(cell, Position(3, 1)) == 6
-    assert tested.code_offset(cell, Position(0, 1)) == 0
-    assert tested.code_offset(cell, Position(5, 0)) == len(tested.code(cell))
-    assert tested.code_position(cell, 3) == Position(2, 4)
-    assert tested.code_position(cell, 6) == Position(3, 1)
-    assert tested.code_position(cell, 99) == Position(4, 0)
-
-
-@given(TEXT, st.sampled_from(list(Encoding)), st.data())
-def test_code_offsets_and_positions_are_inverse(
-    text: str, encoding: Encoding, data: st.DataObject
-) -> None:
-    tested = document(text, encoding)
-    for cell in tested.cells():
-        offset = data.draw(st.integers(0, len(tested.code(cell))))
-        assert tested.code_offset(cell, tested.code_position(cell, offset)) == offset

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carpo_lsp.documents.cells import prefix_width
 from carpo_lsp.documents.document import Document
 from carpo_lsp.documents.header import Header
 from carpo_lsp.documents.positions import Position, Range
@@ -174,8 +175,8 @@ def test_code_comes_without_what_stands_before_it(text: str, code: str) -> None:
     tested = document(text)
     (cell,) = tested.cells()
     assert tested.code(cell) == code
-    for offset in range(len(code) + 1):
-        assert tested.code_offset(cell, tested.code_position(cell, offset)) == offset
+    lines = [tested.line(number) for number in range(cell.code_start, cell.code_end)]
+    assert [line[prefix_width(cell, line) :] for line in lines] == code.split("\n")
 
 
 @pytest.mark.parametrize(
@@ -276,10 +277,32 @@ def test_edits_that_cannot_touch_a_fence_do_not_parse(
     assert cells == document(tested.text()).cells()
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "new"),
+    [
+        ("---\na: b\n```py\nx\n```\ny\n", (5, 0), "---\n"),  # the header is closed now
+        ("---\na: b\n```py\nx\n```\ny\n", (3, 0), "---\n"),
+        ("---\na: b\n---\n```py\n```\n", (1, 0), "---\n```r\n```\n"),
+        ("a\n---\n```py\n```\n---\n", (0, 0), "---\n"),
+        ("\n  ```py\nx\n  ```\n", (0, 0), "- a"),  # the fence is in the list now
+        ("```py\nx\n", (2, 0), "y\n\nz"),  # still in the fence nobody closed
+        ("```py\nx\n", (2, 0), "```\n"),
+        ("a\n<p>\n\n```py\n```\n", (1, 3), "b\nc"),
+    ],
+)
+def test_edits_that_touch_fences(text: str, place: tuple[int, int], new: str) -> None:
+    tested = document(text)
+    tested.cells()
+    edit(tested, place, place, new)
+    fresh = document(tested.text())
+    assert (tested.cells(), tested.header()) == (fresh.cells(), fresh.header())
+
+
 LINE = st.sampled_from(
     [
-        "```py", "```", "~~~r", "~~~", "````", " ```{r}", "    ```", "- ```py", "  ```", "> ```py",
-        "> ```", "> x", "- x", "1. x", "2. x", "  x", "    x", "x", "x", "", "", "---", "...",
+        "```py", "```", "~~~r", "~~~", "````", " ```{r}", "    ```", "- ```py", "  ```", "  ```r",
+        "> ```py", "> ```", "> x", "- x", "1. x", "2. x", "  x", "    x", "x", "x", "", "", "---",
+        "...",
         "===", "k: v", "<div>", "</div>", "<!--", "-->", "<b>", "[a]: /b '", "'", "#| eval: false",
         "\tx", "\t```", "# h", "x ```", "<script>", "- <pre>",
     ]

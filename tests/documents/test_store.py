@@ -92,7 +92,7 @@ def test_notebooks(documents_first: bool) -> None:
 
     if documents_first:
         open_documents()
-    store.open_notebook(notebook, "jupyter-notebook", [tuple(cell(1)), text])
+    store.open_notebook(notebook, "jupyter-notebook", [(*cell(1),), text])
     if not documents_first:
         open_documents()
     assert store.notebook(notebook).cells == (cell(1), text)
