@@ -267,10 +267,16 @@ class Frontend:
         *,
         execution_id: str | None = None,
         options: ExecuteOptions | None = None,
+        opened: Callable[[Record], None] | None = None,
     ) -> str:
         """Queue code and return the id of its execution at once; what comes of it is told to
-        the subscribers. Raises `KernelNotFound`, `KernelDied` or `KernelExists` (the id)."""
+        the subscribers. `opened` gets the execution's record before its first event.
+
+        Raises `KernelNotFound`, `KernelDied` or `KernelExists` (the id).
+        """
         state, record, execution = self._prepare(kernel_id, code, execution_id, options)
+        if opened is not None:
+            opened(record)
         state.execute(execution)
         return record.execution_id
 

@@ -55,6 +55,14 @@ _NOTEBOOKS = types.NotebookDocumentSyncOptions(
     ]
 )
 
+FEATURES: dict[str, tuple[Handler, Any]] = {
+    types.TEXT_DOCUMENT_COMPLETION: (
+        completion.complete,
+        types.CompletionOptions(trigger_characters=completion.TRIGGERS),
+    ),
+}
+"""What answers each request of LSP, from a workspace and params, and the options it declares."""
+
 
 class CarpoProtocol(LanguageServerProtocol):
     """The life of a language server and its types; messages are the Endpoint's.
@@ -287,10 +295,6 @@ def create_server(frontend: Frontend) -> CarpoServer:
     server.on_drain = pusher.flush
     frontend.subscribe(pusher.on_event)
 
-    def show(message: str) -> None:
-        kind = types.MessageType.Warning
-        server.window_show_message(types.ShowMessageParams(type=kind, message=message))
-
     def initialize(params: types.InitializeParams) -> None:
         sync.initialize(workspace, params, server.position_encoding)
 
@@ -298,14 +302,10 @@ def create_server(frontend: Frontend) -> CarpoServer:
         workspace.client.wants_notifications = True
         return function(workspace, protocol.parse(params_type, params))
 
-    def complete(params: types.CompletionParams) -> Any:
-        place = sync.place_of(workspace, params)
-        return completion.complete(workspace, *place)
-
     async def shutdown(_: None) -> None:
         await frontend.close()
 
-    workspace.show_message = show
+    workspace.client.connect(server.protocol.notify, server.protocol.send_request)
     server.add_request(types.INITIALIZE, initialize)
     server.add_request(types.SHUTDOWN, shutdown)
     for method, function in sync.HANDLERS.items():
@@ -315,8 +315,8 @@ def create_server(frontend: Frontend) -> CarpoServer:
     commands = Commands(workspace)
     for name in COMMANDS:
         server.add_command(f"carpo.{name}", functools.partial(commands.call, name))
-    options = types.CompletionOptions(trigger_characters=completion.TRIGGERS)
-    server.add_request(types.TEXT_DOCUMENT_COMPLETION, complete, options)
+    for method, (function, options) in FEATURES.items():
+        server.add_request(method, functools.partial(function, workspace), options)
     return server
 
 

@@ -8,38 +8,30 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from carpo_lsp import protocol
+from carpo_lsp.client import Client
 from carpo_lsp.documents.store import DocumentStore, path_of
 from carpo_lsp.documents.uris import uri_of
 from carpo_lsp.errors import KernelNotFound
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.transcript import KEPT_EXECUTIONS
+from carpo_lsp.runs import Runs
 from carpo_lsp.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lsprotocol.types import ClientCapabilities
-
-    from carpo_lsp import protocol
+    from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
     from carpo_lsp.documents.positions import Position
     from carpo_lsp.frontend import Frontend
     from carpo_lsp.kernels.events import Event
     from carpo_lsp.kernels.execution import ExecuteOptions
     from carpo_lsp.kernels.specs import Spec
+    from carpo_lsp.kernels.transcript import Record
 
 log = logging.getLogger(__name__)
-
-
-@attrs.define
-class Client:
-    """What the client has told of itself."""
-
-    capabilities: ClientCapabilities | None = None
-    name: str = ""
-    wants_notifications: bool = False
-    """Whether it takes carpo/* notifications: by its options, or as it sent a carpo/* request."""
 
 
 @attrs.frozen
@@ -60,10 +52,7 @@ class Sharing:
 
 
 class Workspace:
-    """Documents, kernels and settings of one client.
-
-    `show_message` tells the user one sentence; the server gives it the client's means.
-    """
+    """Documents, kernels and settings of one client."""
 
     def __init__(self, frontend: Frontend) -> None:
         self.frontend = frontend
@@ -74,9 +63,9 @@ class Workspace:
         """URIs of the workspace folders, in the client's order."""
         self.last_place: tuple[str, Position] | None = None
         """Document and position of the client's last code action, hover or completion."""
+        self.runs = Runs()
         self._shared: dict[Sharing, str] = {}
         self._places: Recent[str, Place] = Recent(KEPT_EXECUTIONS)
-        self.show_message: Callable[[str], None] = log.warning
         frontend.subscribe(self._on_event)
 
     # Kernels of documents
@@ -187,13 +176,48 @@ class Workspace:
         *,
         execution_id: str | None = None,
         options: ExecuteOptions | None = None,
+        opened: Callable[[Record], None] | None = None,
     ) -> tuple[str, str]:
-        """Queue a document's code in its kernel; returns the execution's and the kernel's id."""
+        """Queue a document's code in its kernel; returns the execution's and the kernel's id.
+
+        `opened` gets the execution's record before its first event.
+        """
         execution_id = self.frontend.new_execution_id(execution_id)
         kernel_id = self.kernel_for(document, language)
         self._places[execution_id] = Place(document.uri, range_)
-        self.frontend.submit(kernel_id, code, execution_id=execution_id, options=options)
+        self.frontend.submit(
+            kernel_id, code, execution_id=execution_id, options=options, opened=opened
+        )
         return execution_id, kernel_id
+
+    def run_cell(
+        self,
+        document: Document,
+        cell: Cell,
+        *,
+        execution_id: str | None = None,
+        options: ExecuteOptions | None = None,
+    ) -> tuple[str, str]:
+        """Queue a cell as it is now; returns the execution's and the kernel's id."""
+        code = document.code(cell)
+        found = document.code_range(cell)
+        range_ = protocol.Range(
+            protocol.Position(found.start.line, found.start.character),
+            protocol.Position(found.end.line, found.end.character),
+        )
+
+        def remember(record: Record) -> None:
+            self.runs.add(document, cell, record, code)
+
+        return self.run(
+            document,
+            cell.language,
+            code,
+            range_,
+            execution_id=execution_id,
+            options=options,
+            opened=remember,
+        )
 
     def place(self, execution_id: str) -> Place | None:
         """Where the code of an execution stands, None for code that came without a document."""

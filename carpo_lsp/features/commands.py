@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import CarpoError, InvalidParams, NoInputPending
 from carpo_lsp.features.arguments import resolve
-from carpo_lsp.features.kernels import cell_range
+from carpo_lsp.features.kernels import code_cell_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from carpo_lsp.documents.cells import Cell
-    from carpo_lsp.documents.document import Document
     from carpo_lsp.kernels.state import KernelState
     from carpo_lsp.workspace import Workspace
 
@@ -36,7 +34,7 @@ class Commands:
         try:
             result = COMMANDS[name](self._workspace, list(arguments))
         except CarpoError as error:
-            self._workspace.show_message(error.message)
+            self._workspace.client.show_message(error.message)
             return
         if result is not None:
             task = asyncio.create_task(self._finish(result))
@@ -47,16 +45,13 @@ class Commands:
         try:
             await waiting
         except CarpoError as error:
-            self._workspace.show_message(error.message)
+            self._workspace.client.show_message(error.message)
 
 
 def run_cell(workspace: Workspace, arguments: list[Any]) -> None:
     """Run the cell at a place."""
     target = resolve(workspace, arguments)
-    cell = target.document.cell_at(target.position.line)
-    if cell is None or cell.kind != "code":
-        raise InvalidParams("No code cell is here; place the cursor in one.")
-    _run(workspace, target.document, cell)
+    workspace.run_cell(target.document, code_cell_at(target.document, target.position.line))
 
 
 def run_all(workspace: Workspace, arguments: list[Any]) -> None:
@@ -66,7 +61,7 @@ def run_all(workspace: Workspace, arguments: list[Any]) -> None:
     if not cells:
         raise InvalidParams("The document has no code cells.")
     for cell in cells:
-        _run(workspace, document, cell)
+        workspace.run_cell(document, cell)
 
 
 def interrupt(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
@@ -98,10 +93,6 @@ def answer(workspace: Workspace, arguments: list[Any]) -> None:
             state.executions.answer(str(first))
             return
     raise NoInputPending("No kernel waits for input.")
-
-
-def _run(workspace: Workspace, document: Document, cell: Cell) -> None:
-    workspace.run(document, cell.language, document.code(cell), cell_range(document, cell))
 
 
 def _kernels(workspace: Workspace, arguments: list[Any]) -> list[KernelState]:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.features.excerpt import excerpt
+from carpo_lsp.features.sync import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from lsprotocol import types
 
     from carpo_lsp import protocol
     from carpo_lsp.documents.positions import Position
@@ -46,11 +49,12 @@ LATER: Final[Items] = {"isIncomplete": True, "items": []}
 NOTHING: Final[Items] = {"isIncomplete": False, "items": []}
 
 
-def complete(workspace: Workspace, uri: str, position: Position) -> Awaitable[Items] | Items:
+def complete(workspace: Workspace, params: types.CompletionParams) -> Awaitable[Items] | Items:
     """What the document's kernel completes at a position.
 
     Starts the kernel when the settings allow it. The document is read before the first wait.
     """
+    uri, position = place_of(workspace, params)
     document = workspace.documents.find(uri)
     if document is None:
         return NOTHING

@@ -97,28 +97,42 @@ def execute(workspace: Workspace, params: protocol.ExecuteParams) -> protocol.Ex
         return protocol.ExecuteResult(execution_id=execution_id, kernel_id=params.kernel_id)
     assert params.text_document is not None  # parse has seen that one of the two is there
     document = workspace.documents.get(params.text_document.uri)
-    code, language, range_ = _code_of(document, params)
-    execution_id, kernel_id = workspace.run(
-        document, language, code, range_, execution_id=params.execution_id, options=options
-    )
+    if params.position is not None:
+        execution_id, kernel_id = workspace.run_cell(
+            document,
+            code_cell_at(document, params.position.line),
+            execution_id=params.execution_id,
+            options=options,
+        )
+    else:
+        code, language = _code_of(document, params)
+        execution_id, kernel_id = workspace.run(
+            document,
+            language,
+            code,
+            params.range,
+            execution_id=params.execution_id,
+            options=options,
+        )
     return protocol.ExecuteResult(execution_id=execution_id, kernel_id=kernel_id)
 
 
-def _code_of(
-    document: Document, params: protocol.ExecuteParams
-) -> tuple[str, str, protocol.Range | None]:
-    """The code an execute means, its language, and its range in the document."""
+def _code_of(document: Document, params: protocol.ExecuteParams) -> tuple[str, str]:
+    """The code an execute without a position means, and its language."""
     if params.code is not None:
-        return params.code, main_language(document), None
-    if params.range is not None:
-        cell = document.cell_at(params.range.start.line)
-        language = cell.language if cell is not None else main_language(document)
-        return document.text_in(_range(params.range)), language, params.range
-    assert params.position is not None  # parse has seen that one of the three is there
-    cell = document.cell_at(params.position.line)
+        return params.code, main_language(document)
+    assert params.range is not None  # parse has seen that one of the three is there
+    cell = document.cell_at(params.range.start.line)
+    language = cell.language if cell is not None else main_language(document)
+    return document.text_in(_range(params.range)), language
+
+
+def code_cell_at(document: Document, line: int) -> Cell:
+    """The code cell that holds a line. Raises `InvalidParams`."""
+    cell = document.cell_at(line)
     if cell is None or cell.kind != "code":
-        raise InvalidParams(f"position: no code cell is at line {params.position.line}.")
-    return document.code(cell), cell.language, cell_range(document, cell)
+        raise InvalidParams(f"No code cell is at line {line + 1}; choose a line inside one.")
+    return cell
 
 
 async def stdin(workspace: Workspace, params: protocol.StdinParams) -> None:
@@ -207,15 +221,6 @@ def main_language(document: Document) -> str:
         code = (cell.language for cell in document.cells() if cell.kind == "code")
         return next(code, document.language)
     return document.language
-
-
-def cell_range(document: Document, cell: Cell) -> protocol.Range:
-    """The range of a cell's code, as the protocol has it."""
-    found = document.code_range(cell)
-    return protocol.Range(
-        protocol.Position(found.start.line, found.start.character),
-        protocol.Position(found.end.line, found.end.character),
-    )
 
 
 def _range(range_: protocol.Range) -> Range:

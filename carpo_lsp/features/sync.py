@@ -9,7 +9,6 @@ from lsprotocol import types
 
 from carpo_lsp import settings
 from carpo_lsp.documents.positions import Encoding, Position, Range
-from carpo_lsp.workspace import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +22,11 @@ def initialize(workspace: Workspace, params: types.InitializeParams, encoding: s
     """Take what the client says it is, where it works, and what its user has set."""
     options = _section(params.initialization_options)
     experimental = _section(params.capabilities.experimental)
-    workspace.client = Client(
-        capabilities=params.capabilities,
-        name=params.client_info.name if params.client_info else "",
-        wants_notifications=True
-        in (options.get("notifications"), experimental.get("notifications")),
+    client = workspace.client
+    client.introduce(params.client_info.name if params.client_info else "", params.capabilities)
+    client.wants_notifications = True in (
+        options.get("notifications"),
+        experimental.get("notifications"),
     )
     workspace.documents.encoding = Encoding(encoding)
     for folder in params.workspace_folders or ():
@@ -44,7 +43,7 @@ def configure(workspace: Workspace, values: object) -> None:
     workspace.settings, problems = settings.read(values)
     workspace.frontend.output_limit = workspace.settings.output.max_push_bytes
     if problems:
-        workspace.show_message("carpo settings: " + " ".join(problems))
+        workspace.client.show_message("carpo settings: " + " ".join(problems))
 
 
 def did_change_configuration(
@@ -63,7 +62,8 @@ def did_change_folders(workspace: Workspace, params: types.DidChangeWorkspaceFol
 
 def did_open(workspace: Workspace, params: types.DidOpenTextDocumentParams) -> None:
     item = params.text_document
-    workspace.documents.open(item.uri, item.language_id, item.version, item.text)
+    document = workspace.documents.open(item.uri, item.language_id, item.version, item.text)
+    workspace.runs.reopen(document)
 
 
 def did_change(workspace: Workspace, params: types.DidChangeTextDocumentParams) -> None:
@@ -74,6 +74,7 @@ def did_change(workspace: Workspace, params: types.DidChangeTextDocumentParams) 
 
 def did_close(workspace: Workspace, params: types.DidCloseTextDocumentParams) -> None:
     workspace.documents.close(params.text_document.uri)
+    workspace.runs.close(params.text_document.uri)
 
 
 def did_open_notebook(workspace: Workspace, params: types.DidOpenNotebookDocumentParams) -> None:
