@@ -130,6 +130,8 @@ class ExecutionQueue:
         current = self._current
         if current is not None and current.owns(message):
             self._feed(current, message)
+        elif not self._open:
+            return False  # the rest of what a kernel that is being ended had to say
         elif message.channel == "iopub" and message.parent_type == "execute_request":
             self._tell(self._externals.feed(message, late=message.parent_id in self._ended))
             self._changed()
