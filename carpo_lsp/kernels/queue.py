@@ -106,13 +106,17 @@ class ExecutionQueue:
         An interrupt that arrives between the request and the code it is to run would be lost.
         Returns whether anything is left to interrupt.
         """
-        if self._current is not None and not self._current.entered:
+        current = self._current
+        if current is None:
+            return self._externals.busy
+        if not current.entered:
             try:
                 async with asyncio.timeout(ENTER):
                     await self._entered.wait()
             except TimeoutError:
                 log.info("A kernel does not tell that it runs; interrupting all the same")
-        return self._current is not None or self._externals.busy
+        # Where it has ended meanwhile, what runs now was not meant.
+        return self._current is current
 
     def answer(self, value: str, execution_id: str | None = None) -> None:
         """Answer the input request that waits. Raises `NoInputPending`."""
