@@ -64,6 +64,8 @@ class Execution:
         self.execution_count: int | None = None
         self.entered = False
         """Whether the kernel is at the code itself, so that an interrupt hits it."""
+        self.interrupted = False
+        """Whether the kernel has been asked to interrupt it."""
         self.input_header: dict[str, Any] | None = None
         """Header of the input request that waits for an answer."""
         self.request: Request | None = None
@@ -76,6 +78,11 @@ class Execution:
     @property
     def done(self) -> bool:
         return self.state in TERMINAL
+
+    @property
+    def lacks_reply(self) -> bool:
+        """Whether the kernel is through with it but for the reply."""
+        return self._idle and not self.done
 
     def owns(self, message: Message) -> bool:
         """Whether a message belongs to this execution, which is the one in flight.

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 ENTER: Final = 1.0
 """Seconds an interrupt waits for the kernel to reach the code it is to interrupt."""
 
+REPLY: Final = 1.0
+"""Seconds that the reply of an interrupted execution may come after idle."""
+
 REMEMBERED: Final = 1000
 """Ended executions and displays of a kernel that are still recognised as ours."""
 
@@ -100,11 +103,11 @@ class ExecutionQueue:
         for execution in waiting:
             self._tell(execution.end("aborted"))
 
-    async def wait_entered(self) -> bool:
+    async def begin_interrupt(self) -> bool:
         """Wait until the kernel is at the code of the execution in flight, if there is one.
 
         An interrupt that arrives between the request and the code it is to run would be lost.
-        Returns whether anything is left to interrupt.
+        Returns whether anything is left to interrupt; the caller does that now.
         """
         current = self._current
         if current is None:
@@ -115,8 +118,11 @@ class ExecutionQueue:
                     await self._entered.wait()
             except TimeoutError:
                 log.info("A kernel does not tell that it runs; interrupting all the same")
-        # Where it has ended meanwhile, what runs now was not meant.
-        return self._current is current
+        if current is not self._current:
+            return False  # it has ended meanwhile; what runs now was not meant
+        current.interrupted = True
+        self._limit_reply(current)
+        return True
 
     def answer(self, value: str, execution_id: str | None = None) -> None:
         """Answer the input request that waits. Raises `NoInputPending`."""
@@ -162,6 +168,21 @@ class ExecutionQueue:
             self.execution_count = current.execution_count
         if current.done:
             self._finish(current)
+        else:
+            self._limit_reply(current)
+
+    def _limit_reply(self, execution: Execution) -> None:
+        """Give an interrupted execution up when its kernel is idle and still does not reply.
+
+        ipykernel drops a request that is interrupted on the way to its code, without a reply.
+        """
+        if execution.interrupted and execution.lacks_reply:
+            asyncio.get_running_loop().call_later(REPLY, self._give_up, execution)
+
+    def _give_up(self, execution: Execution) -> None:
+        if execution is self._current:
+            self._tell(execution.end("aborted"))
+            self._finish(execution)
 
     def _finish(self, execution: Execution) -> None:
         self._current = None

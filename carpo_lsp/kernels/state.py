@@ -288,7 +288,7 @@ class KernelState:
     async def interrupt(self) -> None:
         """Drop the queue and interrupt the running execution; returns when that has been asked."""
         self.executions.abort_waiting()
-        if self.ready and await self.executions.wait_entered():
+        if self.ready and await self.executions.begin_interrupt():
             await self._connection.interrupt()
 
     # Its messages
