@@ -59,7 +59,8 @@ def complete(workspace: Workspace, params: types.CompletionParams) -> Awaitable[
     if document is None:
         return NOTHING
     cell = document.cell_at(position.line)
-    if cell is None or cell.kind != "code":
+    asked = excerpt(document, cell, position)
+    if cell is None or asked is None:
         return NOTHING
     kernel_id = workspace.bound_kernel(document, cell.language)
     if kernel_id is None:
@@ -70,7 +71,6 @@ def complete(workspace: Workspace, params: types.CompletionParams) -> Awaitable[
         except CarpoError as error:
             log.info("No completion: %s", error.message)
             return NOTHING
-    asked = excerpt(document, cell, position)
 
     async def ask() -> Items:
         budget = workspace.settings.completion.budget / 1000

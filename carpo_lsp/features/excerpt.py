@@ -53,10 +53,14 @@ class Excerpt:
         return Position(self.first_line, 0)
 
 
-def excerpt(document: Document, cell: Cell, position: Position) -> Excerpt:
-    """What to send of a cell with a question about a position in it."""
+def excerpt(document: Document, cell: Cell | None, position: Position) -> Excerpt | None:
+    """What to send of a cell with a question about a position in it.
+
+    None where there is nothing to ask: outside code, and on a marker or a fence.
+    """
     line, column = document.point(position)
-    line = max(cell.code_start, min(line, cell.code_end - 1))
+    if cell is None or cell.kind != "code" or not cell.code_start <= line < cell.code_end:
+        return None
     first, last = cell.code_start, cell.code_end
     if last - first > CONTEXT or not document.has_markers:
         first, last = _start(document, cell, line), line + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from carpo_lsp import protocol
+from carpo_lsp.documents.cells import prefix_width
 from carpo_lsp.documents.positions import Position, Range
 from carpo_lsp.errors import InvalidParams, KernelStartFailed
 from carpo_lsp.kernels.execution import ExecuteOptions
@@ -124,7 +125,20 @@ def _code_of(document: Document, params: protocol.ExecuteParams) -> tuple[str, s
     assert params.range is not None  # parse has seen that one of the three is there
     cell = document.cell_at(params.range.start.line)
     language = cell.language if cell is not None else main_language(document)
-    return document.text_in(_range(params.range)), language
+    return selected_code(document, _range(params.range)), language
+
+
+def selected_code(document: Document, range_: Range) -> str:
+    r"""The code in a range, with "\n" line ends and without what stands before code in prose."""
+    (first, start), (last, end) = sorted((document.point(range_.start), document.point(range_.end)))
+    lines = []
+    for number in range(first, last + 1):
+        line = document.line(number)
+        cell = document.cell_at(number)
+        prefix = prefix_width(cell, line) if cell is not None and cell.kind == "code" else 0
+        stop = end if number == last else len(line)
+        lines.append(line[max(prefix, start if number == first else 0) : stop])
+    return "\n".join(lines)
 
 
 def code_cell_at(document: Document, line: int) -> Cell:
