@@ -14,6 +14,9 @@ from carpo_lsp.frontend import Frontend
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+# Markers for what a test needs of the system, such as `needs_r`.
+pytest_plugins = ["plugin_components"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def jupyter_folders() -> Iterator[Path]:

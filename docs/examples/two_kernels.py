@@ -97,7 +97,7 @@ def uri(name: str) -> str:
 
 
 def text_of(output: dict[str, Any]) -> str:
-    return (output.get("text") or output["data"]["text/plain"]).rstrip()
+    return str(output.get("text") or output["data"]["text/plain"]).rstrip()
 
 
 def say(who: str, what: str) -> None:

@@ -1,0 +1,53 @@
+"""What tests need besides Python packages: `@pytest.mark.needs_r` and the like.
+
+A test whose component is missing is deselected, and the end of the run names the component.
+Where `CI` is set, a missing component fails the run: there nothing may go untested unseen.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from typing import Final
+
+import pytest
+
+COMPONENTS: Final = {
+    "needs_r": "R with IRkernel",
+}
+"""Marker to component. `tests/run` installs them where it may."""
+
+
+@functools.cache
+def missing() -> dict[str, str]:
+    """The components that are not here, by their markers."""
+    found = {"needs_r": _has_r()}
+    return {marker: name for marker, name in COMPONENTS.items() if not found[marker]}
+
+
+def _has_r() -> bool:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    specs = KernelSpecManager().get_all_specs().values()
+    languages = {str(spec["spec"].get("language", "")).lower() for spec in specs}
+    return shutil.which("R") is not None and "r" in languages
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker, component in COMPONENTS.items():
+        config.addinivalue_line("markers", f"{marker}: needs {component}")
+    if os.environ.get("CI") and missing():
+        raise pytest.UsageError(f"missing: {', '.join(missing().values())}; CI skips nothing")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if any(map(item.get_closest_marker, missing()))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for component in missing().values():
+        terminalreporter.write_line(f"missing: {component}, its tests are skipped")
