@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
-        re.compile(r"No module named '?(?P<what>ipykernel(_launcher)?)'?"),
+        re.compile(r"No module named '?(?P<what>ipykernel(_launcher)?)\b'?"),
         "install the kernel into that Python: {python} -m pip install ipykernel",
     ),
     (
