@@ -126,21 +126,22 @@ class KernelState:
 
     async def wait_ready(self) -> None:
         """Wait for the start or restart under way. Raises `KernelStartFailed` or `KernelDied`."""
-        if self._life is not None:
-            await asyncio.wait([self._life])
-            if self._life.cancelled():
+        life = self._life  # a restart that waits as well may replace it first
+        if life is not None:
+            await asyncio.wait([life])
+            if life.cancelled():
                 raise KernelDied("The kernel was shut down while it started.")
-            self._life.result()
+            life.result()
 
     async def restart(self) -> None:
         """Replace the kernel by a new one with the same id; what runs or waits ends as `died`.
 
         A restart during a restart joins it. Raises `KernelStartFailed`.
         """
-        if self._shutdown is not None:
-            raise KernelDied("The kernel is being shut down.")
         if self.status == "starting":
             await self.wait_ready()
+        if self._shutdown is not None:
+            raise KernelDied("The kernel is being shut down.")
         if self.status != "restarting":
             self._end_all("The kernel was restarted.")
             self._announce("restarting")
