@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,3 +159,18 @@ def is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def names(folder: Path) -> list[str]:
+    """The names in a folder."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def mode(path: Path) -> int:
+    """Who may do what with a file or folder. Jupyter adds the sticky bit to it."""
+    return stat.S_IMODE(path.stat().st_mode) & 0o777
+
+
+def read_json(path: Path | str | None) -> Any:
+    assert path is not None
+    return json.loads(Path(path).read_text())
