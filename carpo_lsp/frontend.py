@@ -184,9 +184,12 @@ class Frontend:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        limits: protocol.Limits | None = None,
     ) -> str:
         """Begin to start a kernel and return its id at once; code may be queued already."""
-        state = self.manager.start(spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout)
+        state = self.manager.start(
+            spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout, limits=limits
+        )
         return state.kernel_id
 
     async def start_kernel(
@@ -199,6 +202,7 @@ class Frontend:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the kernel's deadline, not the call's
+        limits: protocol.Limits | None = None,
     ) -> str:
         """Start a kernel and return its id once it is ready.
 
@@ -207,7 +211,9 @@ class Frontend:
         `KernelExists`.
         """
         spec = self.find_spec(spec_path, spec_name, language)
-        started = self.begin_kernel(spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout)
+        started = self.begin_kernel(
+            spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout, limits=limits
+        )
         await self.wait_ready(started)
         return started
 

@@ -84,6 +84,7 @@ class Workspace:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        limits: protocol.Limits | None = None,
     ) -> str:
         """The kernel for a document's code in a language; its start begins when there is none.
 
@@ -104,6 +105,7 @@ class Workspace:
                 cwd=cwd or self._folder_of(document),
                 env=env,
                 timeout=timeout or self.settings.kernel.timeout,
+                limits=limits,
             )
             if sharing:
                 self._shared[sharing] = chosen

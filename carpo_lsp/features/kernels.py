@@ -38,6 +38,7 @@ async def start_kernel(workspace: Workspace, params: protocol.StartKernelParams)
             cwd=params.cwd,
             env=params.env,
             timeout=params.timeout,
+            limits=params.limits,
         )
         if frontend.get_kernel(kernel_id).status == "dead":
             await frontend.restart_kernel(kernel_id)
@@ -49,6 +50,7 @@ async def start_kernel(workspace: Workspace, params: protocol.StartKernelParams)
             cwd=params.cwd,
             env=params.env,
             timeout=params.timeout or workspace.settings.kernel.timeout,
+            limits=params.limits,
         )
     await frontend.wait_ready(kernel_id)
     return workspace.with_documents(frontend.get_kernel(kernel_id))

@@ -80,6 +80,11 @@ class Execution:
         return self.state in TERMINAL
 
     @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return 0.0 if self._started is None else self._clock() - self._started
+
+    @property
     def lacks_reply(self) -> bool:
         """Whether the kernel is through with it but for the reply."""
         return self._idle and not self.done
@@ -199,7 +204,6 @@ class Execution:
         terminal = state in TERMINAL
         if terminal:
             self.input_header = None
-        started = self._started
         return StateChanged(
             self.kernel_id,
             self.execution_id,
@@ -207,9 +211,7 @@ class Execution:
             execution_count=self.execution_count,
             error=error,
             user_expressions=user_expressions,
-            duration_ms=None
-            if started is None or not terminal
-            else (self._clock() - started) * 1000,
+            duration_ms=None if self._started is None or not terminal else self.seconds * 1000,
         )
 
     def _count(self, content: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import zmq
 
     from carpo_lsp.kernels.connection import Connection, OnMessage
+    from carpo_lsp.protocol import Limits
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class KernelManager:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        limits: Limits | None = None,
     ) -> KernelState:
         """Begin to start a kernel; `KernelState.wait_ready` tells how it went.
 
@@ -76,7 +78,7 @@ class KernelManager:
             return self._connect(spec, state_id, on_message, cwd=cwd, env=env or {})
 
         state_id = self._new_id(kernel_id)
-        state = KernelState(state_id, spec, connect, self._on_event, timeout=timeout)
+        state = KernelState(state_id, spec, connect, self._on_event, timeout=timeout, limits=limits)
         self._kernels[state_id] = state
         state.start()
         return state

@@ -73,6 +73,14 @@ class ExecutionQueue:
     def waits_for_input(self) -> bool:
         return self._current is not None and self._current.input_header is not None
 
+    @property
+    def running(self) -> tuple[str, float] | None:
+        """Id and seconds of the running execution; None while none runs or it waits for input."""
+        current = self._current
+        if current is None or current.state != "running":
+            return None
+        return current.execution_id, current.seconds
+
     def open(self) -> None:
         """The kernel is ready: send what waits."""
         self._open = True

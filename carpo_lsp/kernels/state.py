@@ -18,6 +18,7 @@ from carpo_lsp.kernels.events import (
     MessageReceived,
     StatusChanged,
 )
+from carpo_lsp.kernels.limits import Limiter
 from carpo_lsp.kernels.messages import Message, Request
 from carpo_lsp.kernels.queue import ExecutionQueue
 from carpo_lsp.kernels.recent import Recent
@@ -62,6 +63,7 @@ class KernelState:
         emit: Callable[[Event], None],
         *,
         timeout: float | None = None,
+        limits: protocol.Limits | None = None,
     ) -> None:
         self.kernel_id = kernel_id
         self.spec = spec
@@ -78,6 +80,9 @@ class KernelState:
         self._iopub_live = asyncio.Event()
         self._subshell: str | None = None
         self._raw: Recent[str, None] = Recent(REMEMBERED)
+        self._limits = limits
+        self._limiter: asyncio.Task[None] | None = None
+        self._killed_for: str | None = None
         self._life: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._shutdown: asyncio.Task[None] | None = None
@@ -177,6 +182,9 @@ class KernelState:
         self._learn(self.info)
         self.started_at = self.last_activity = _now()
         self._watch = asyncio.create_task(self._die_with(closed), name=f"watch {self.kernel_id}")
+        if self._limits is not None:
+            limiter = Limiter(self._limits, self)
+            self._limiter = asyncio.create_task(limiter.watch(), name=f"limit {self.kernel_id}")
         self._announce("idle")
         self.executions.open()
 
@@ -233,14 +241,22 @@ class KernelState:
 
     async def _die_with(self, closed: asyncio.Task[Exit]) -> None:
         exit = await closed
-        self._end_all(exit.reason, exit.stderr_tail)
-        self._announce("dead", exit.reason, exit.code, exit.stderr_tail)
+        self._stop_limiting()
+        reason, self._killed_for = self._killed_for or exit.reason, None
+        self._end_all(reason, exit.stderr_tail)
+        self._announce("dead", reason, exit.code, exit.stderr_tail)
         await self._connection.stop(0, restart=True)
 
     def _stop_watching(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+        self._stop_limiting()
+
+    def _stop_limiting(self) -> None:
+        if self._limiter is not None:
+            self._limiter.cancel()
+            self._limiter = None
 
     async def _stop_for_good(self, grace: float) -> None:
         self._stop_watching()
@@ -291,6 +307,37 @@ class KernelState:
         self.executions.abort_waiting()
         if self.ready and await self.executions.begin_interrupt():
             await self._connection.interrupt()
+
+    # Its limits, see `limits.Limited`
+
+    @property
+    def memory(self) -> int | None:
+        pid = self._connection.pid
+        used = process.resources(pid) if pid is not None else None
+        return used.rss_bytes if used is not None else None
+
+    @property
+    def running(self) -> tuple[str, float] | None:
+        return self.executions.running
+
+    @property
+    def idle(self) -> bool:
+        return not self.executions.busy
+
+    def warn(self, reason: str) -> None:
+        """Tell something of the kernel that does not change its status."""
+        self._emit(StatusChanged(self.kernel_id, self.status, self.snapshot(), reason))
+
+    async def kill(self, reason: str) -> None:
+        """End the kernel's processes at once; it dies for the reason given."""
+        self._killed_for = reason
+        await self._connection.stop(0, restart=True)
+
+    async def retire(self, reason: str) -> None:
+        """Shut the kernel down for the reason given."""
+        self.warn(reason)
+        # From a task of its own: the shutdown ends the one that calls.
+        await self.shutdown()
 
     # Its messages
 

@@ -1,0 +1,114 @@
+"""Limits that a user has set on a kernel: memory, seconds of an execution, idle minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from carpo_lsp.protocol import Limits
+
+INTERVAL: Final = 1.0
+"""Seconds between looks at a kernel that has limits."""
+
+WARN: Final = 0.8
+KILL: Final = 1.2
+"""Shares of the memory limit at which to warn and to kill; at the limit itself, an interrupt."""
+
+
+class Limited(Protocol):
+    """What a limit is watched on and what can be done about it."""
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes resident in the kernel's processes, None when unknown."""
+
+    @property
+    def running(self) -> tuple[str, float] | None:
+        """Id and seconds of the running execution; None while none runs or it waits for input."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs or waits to run."""
+
+    def warn(self, reason: str) -> None:
+        """Tell the user."""
+
+    async def interrupt(self) -> None: ...
+
+    async def kill(self, reason: str) -> None:
+        """End the kernel's processes at once, which is then told as its death."""
+
+    async def retire(self, reason: str) -> None:
+        """Shut the kernel down."""
+
+
+class Limiter:
+    """Watches one kernel. Each step is taken, and said, once: again only after things got better,
+    or for another execution."""
+
+    def __init__(
+        self, limits: Limits, kernel: Limited, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limits = limits
+        self._kernel = kernel
+        self._clock = clock
+        self._memory_step = 0.0
+        self._stopped_execution = ""
+        self._idle_since: float | None = None
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            await self.look()
+
+    async def look(self) -> None:
+        """Compare the kernel with its limits now."""
+        await self._look_at_memory()
+        await self._look_at_execution()
+        await self._look_at_idleness()
+
+    async def _look_at_memory(self) -> None:
+        limit = self._limits.memory_mb
+        used = self._kernel.memory
+        if limit is None or used is None:
+            return
+        used_mb = used / 1024**2
+        step = max((step for step in (WARN, 1.0, KILL) if used_mb >= limit * step), default=0.0)
+        before, self._memory_step = self._memory_step, step
+        if step <= before:
+            return
+        uses = f"The kernel uses {used_mb:.0f} MB of the {limit:g} MB it may use"
+        if step == KILL:
+            await self._kernel.kill(f"{uses}; it was killed.")
+        elif step == 1.0:
+            self._kernel.warn(f"{uses}; what it runs is interrupted.")
+            await self._kernel.interrupt()
+        else:
+            self._kernel.warn(f"{uses}.")
+
+    async def _look_at_execution(self) -> None:
+        limit = self._limits.execution_seconds
+        running = self._kernel.running
+        if limit is None or running is None:
+            return
+        execution_id, seconds = running
+        if seconds >= limit and execution_id != self._stopped_execution:
+            self._stopped_execution = execution_id
+            await self._kernel.interrupt()
+            self._kernel.warn(f"An execution was interrupted after its limit of {limit:g} s.")
+
+    async def _look_at_idleness(self) -> None:
+        limit = self._limits.idle_minutes
+        if limit is None:
+            return
+        if not self._kernel.idle:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = self._clock()
+        elif self._clock() - self._idle_since >= limit * 60:
+            await self._kernel.retire(f"The kernel was shut down after {limit:g} idle minutes.")
