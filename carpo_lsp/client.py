@@ -38,6 +38,7 @@ class Client:
         self._notify: Callable[[str, Any], None] = lambda method, params: None
         self._request: Callable[[str, Any], Future[Any]] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._said: set[str] = set()
 
     def connect(
         self,
@@ -79,6 +80,12 @@ class Client:
         """Tell the user something. The first line must stand alone: some clients show no more."""
         params = types.ShowMessageParams(type=kind, message=message)
         self._notify(types.WINDOW_SHOW_MESSAGE, params)
+
+    def show_once(self, message: str, kind: types.MessageType = types.MessageType.Warning) -> None:
+        """Tell the user something, unless it has been said."""
+        if message not in self._said:
+            self._said.add(message)
+            self.show_message(message, kind)
 
     def log_message(self, message: str) -> None:
         params = types.LogMessageParams(type=types.MessageType.Info, message=message)

@@ -17,7 +17,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from carpo_lsp import __version__, protocol
 from carpo_lsp.errors import InvalidParams
-from carpo_lsp.features import completion, kernels, sync
+from carpo_lsp.features import completion, configuration, kernels, sync
 from carpo_lsp.features.commands import COMMANDS, Commands
 from carpo_lsp.jsonrpc import INVALID_REQUEST, METHOD_NOT_FOUND, NOT_INITIALIZED, Endpoint, RpcError
 from carpo_lsp.protocol import to_wire
@@ -308,7 +308,7 @@ def create_server(frontend: Frontend) -> CarpoServer:
     workspace.client.connect(server.protocol.notify, server.protocol.send_request)
     server.add_request(types.INITIALIZE, initialize)
     server.add_request(types.SHUTDOWN, shutdown)
-    for method, function in sync.HANDLERS.items():
+    for method, function in (*sync.HANDLERS.items(), *configuration.HANDLERS.items()):
         server.add_notification(method, functools.partial(function, workspace))
     for method, (params_type, function) in kernels.HANDLERS.items():
         server.add_request(method, functools.partial(carpo, params_type, function))

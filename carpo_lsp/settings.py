@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
+
+PROJECT: Final = "project"
+"""Key of a field's metadata: true where the file of a project may set it."""
+
+T = TypeVar("T")
+
+
+def _project(default: T) -> T:
+    """A default that the file of a project may replace.
+
+    Projects are cloned from anywhere and opened before they are read: what they set must be
+    harmless. A command, a path or an interpreter to run is not, nor is what shows them elsewhere.
+    """
+    field: T = attrs.field(default=default, metadata={PROJECT: True})
+    return field
+
+
+def _bare_name(value: str) -> str:
+    fits = re.fullmatch(r"[A-Za-z0-9._-]*", value)
+    return "" if fits else "the name of an installed kernelspec, not a path"
 
 
 @attrs.frozen(kw_only=True)
 class Kernel:
     """Which kernels are started, and when."""
 
-    start: Literal["onUse", "onRun", "never"] = "onUse"
+    name: Annotated[str, _bare_name] = _project("")
+    """Name of the installed kernelspec to use for documents of its language; empty: what a
+    document's header says, else the nearest Python environment, else one for the language."""
+    python: str = ""
+    """Path of the Python interpreter, or of the environment, whose ipykernel runs Python; goes
+    before `name`."""
+    start: Literal["onUse", "onRun", "never"] = _project("onUse")
     """When a document's kernel starts: with its first completion or run, with its first run, or
     only by a request for it."""
-    scope: Literal["auto", "document", "workspace"] = "auto"
+    scope: Literal["auto", "document", "workspace"] = _project("auto")
     """Which documents share a kernel: plain files of one workspace, language and environment but
     no others (auto), none (document), or all of them (workspace)."""
-    timeout: float = 60.0
+    timeout: float = _project(60.0)
     """Seconds a kernel has to start."""
 
 
@@ -27,7 +54,7 @@ class Kernel:
 class Completion:
     """Completion from the live kernel."""
 
-    budget: float = 200.0
+    budget: float = _project(200.0)
     """Milliseconds after which an unanswered completion becomes an empty, incomplete list."""
 
 
@@ -48,57 +75,101 @@ class Settings:
     output: Output = attrs.field(factory=Output)
 
 
-def read(values: object) -> tuple[Settings, list[str]]:
-    """Settings from the `carpo` section of a client's configuration, and what is wrong with it.
+@attrs.frozen
+class Layer:
+    """The settings of one source: the `carpo` section of a client, or the file of a project."""
 
-    A wrong value gets its default and one sentence. Unknown keys are left to others: a client
-    may keep settings of its own there.
+    values: object
+    file: str | None = None
+    """Name of the project's file; None for a client."""
+
+
+def read(*layers: Layer) -> tuple[Settings, list[str]]:
+    """Settings from their sources, of which a later one goes before an earlier, and what is wrong.
+
+    A wrong value is as if it were not there, and becomes one sentence. So does what a project may
+    not set, or misspells; unknown keys of a client are left alone, for it may keep settings of
+    its own there.
     """
+    settings = Settings()
     problems: list[str] = []
-    settings = _section(Settings, values, "carpo", problems)
+    for layer in layers:
+        settings = _section(settings, layer.values, "", layer.file, problems)
     return settings, problems
 
 
-def _section(cls: Any, values: object, path: str, problems: list[str]) -> Any:
+def _section(base: Any, values: object, path: str, file: str | None, problems: list[str]) -> Any:
+    """`base` with the values that fit. `path` is that of the section, with a dot at its end."""
+    where = f"{file}: {path}" if file else f"carpo.{path}"
     if values is None:
-        return cls()
+        return base
     if not isinstance(values, dict):
-        problems.append(f"{path}: expected an object; using the defaults.")
-        return cls()
+        problems.append(f"{where.rstrip('. :')}: expected an object; it is left out.")
+        return base
+    cls: Any = type(base)
+    fields = {field.wire: field for field in fields_of(cls)}
     chosen: dict[str, Any] = {}
-    fields: dict[str, tuple[str, Any, Any]] = _fields(cls)
-    for name, (wire, hint, default) in fields.items():
-        if wire not in values or values[wire] is None:
+    for key, value in values.items():
+        field = fields.get(key)
+        if field is None:
+            if file:
+                problems.append(f"{where}{key}: there is no such setting.")
+        elif value is None:
             continue
-        value, where = values[wire], f"{path}.{wire}"
-        if attrs.has(hint):
-            chosen[name] = _section(hint, value, where, problems)
-        elif (expected := _mismatch(hint, value)) is not None:
-            problems.append(f"{where}: expected {expected}, got {value!r}; using {default!r}.")
+        elif attrs.has(field.hint):
+            section = getattr(base, field.name)
+            chosen[field.name] = _section(section, value, f"{path}{key}.", file, problems)
+        elif file and not field.project:
+            problems.append(f"{where}{key}: a project cannot set this; set it in the editor.")
+        elif (expected := _mismatch(field.hint, value)) is not None:
+            used = getattr(base, field.name)
+            problems.append(f"{where}{key}: expected {expected}, got {value!r}; using {used!r}.")
         else:
-            chosen[name] = value
-    return cls(**chosen)
+            chosen[field.name] = value
+    return attrs.evolve(base, **chosen)
 
 
 def _mismatch(hint: Any, value: object) -> str | None:
     """What a value should have been, None when it fits."""
+    if get_origin(hint) is Annotated:
+        inner, check = get_args(hint)
+        return _mismatch(inner, value) or check(value) or None
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         return None if value in choices else "one of " + ", ".join(map(repr, choices))
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    if hint is str:
+        return None if isinstance(value, str) else "a text"
+    if hint is bool:
+        return None if isinstance(value, bool) else "true or false"
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = number and 0 < value < math.inf  # type: ignore[operator] # a number, as it says
     if hint is float:
-        return None if number else "a positive number"
-    return None if number and isinstance(value, int) else "a positive whole number"
+        return None if fits else "a positive number"
+    return None if fits and isinstance(value, int) else "a positive whole number"
+
+
+@attrs.frozen
+class Field:
+    """A setting, or a section of settings, as it is found in a class above."""
+
+    name: str
+    wire: str
+    hint: Any
+    default: Any
+    project: bool
 
 
 @functools.cache
-def _fields(cls: Any) -> dict[str, tuple[str, Any, Any]]:
-    hints = get_type_hints(cls)
-    return {
-        field.name: (_camel_case(field.name), hints[field.name], field.default)
-        for field in attrs.fields(cls)
-    }
-
-
-def _camel_case(name: str) -> str:
-    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
+def fields_of(section: Any) -> tuple[Field, ...]:
+    """The settings of a section, or the sections of `Settings`."""
+    hints = get_type_hints(section, include_extras=True)
+    return tuple(
+        Field(
+            name=each.name,
+            wire=re.sub(r"_([a-z])", lambda match: match[1].upper(), each.name),
+            hint=hints[each.name],
+            default=each.default,
+            project=each.metadata.get(PROJECT, False),
+        )
+        for each in attrs.fields(section)
+    )

@@ -58,6 +58,8 @@ class Workspace:
         self.frontend = frontend
         self.documents: Final = DocumentStore()
         self.settings = Settings()
+        self.configured: dict[str, object] = {}
+        """What the client has told of its settings, by where: see features/configuration.py."""
         self.client = Client()
         self.folders: list[str] = []
         """URIs of the workspace folders, in the client's order."""

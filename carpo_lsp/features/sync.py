@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol import types
 
-from carpo_lsp import settings
 from carpo_lsp.documents.positions import Encoding, Position, Range
+from carpo_lsp.features.configuration import configure, section_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 def initialize(workspace: Workspace, params: types.InitializeParams, encoding: str) -> None:
     """Take what the client says it is, where it works, and what its user has set."""
-    options = _section(params.initialization_options)
-    experimental = _section(params.capabilities.experimental)
+    options = section_of(params.initialization_options)
+    experimental = section_of(params.capabilities.experimental)
     client = workspace.client
     client.introduce(params.client_info.name if params.client_info else "", params.capabilities)
     client.wants_notifications = True in (
@@ -35,22 +35,8 @@ def initialize(workspace: Workspace, params: types.InitializeParams, encoding: s
         workspace.add_folder(params.root_uri)
     elif not workspace.folders and params.root_path:
         workspace.add_root_path(params.root_path)
-    configure(workspace, options)
-
-
-def configure(workspace: Workspace, values: object) -> None:
-    """Take the user's settings; what is wrong in them is said once."""
-    workspace.settings, problems = settings.read(values)
-    workspace.frontend.output_limit = workspace.settings.output.max_push_bytes
-    if problems:
-        workspace.client.show_message("carpo settings: " + " ".join(problems))
-
-
-def did_change_configuration(
-    workspace: Workspace, params: types.DidChangeConfigurationParams
-) -> None:
-    if values := _section(params.settings):
-        configure(workspace, values)
+    workspace.configured["options"] = options
+    configure(workspace)
 
 
 def did_change_folders(workspace: Workspace, params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -58,6 +44,7 @@ def did_change_folders(workspace: Workspace, params: types.DidChangeWorkspaceFol
     workspace.folders = [uri for uri in workspace.folders if uri not in gone]
     for folder in params.event.added:
         workspace.add_folder(folder.uri)
+    configure(workspace)
 
 
 def did_open(workspace: Workspace, params: types.DidOpenTextDocumentParams) -> None:
@@ -139,14 +126,7 @@ def _range(change: types.TextDocumentContentChangeEvent) -> Range | None:
     return Range(Position(start.line, start.character), Position(end.line, end.character))
 
 
-def _section(values: object) -> dict[str, Any]:
-    """The `carpo` section of something the client sent, empty when there is none."""
-    section = values.get("carpo") if isinstance(values, dict) else None
-    return section if isinstance(section, dict) else {}
-
-
 HANDLERS: Final[dict[str, Callable[..., None]]] = {
-    types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_folders,
     types.TEXT_DOCUMENT_DID_OPEN: did_open,
     types.TEXT_DOCUMENT_DID_CHANGE: did_change,

@@ -1,0 +1,69 @@
+"""Where the settings come from, a later source before an earlier: the project's file, the client's
+initializationOptions, and its configuration, which it sends or is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lsprotocol import types
+
+from carpo_lsp import settings
+from carpo_lsp.documents.uris import path_of
+from carpo_lsp.project import read_project
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from carpo_lsp.workspace import Workspace
+
+SOURCES: Final = ("options", "configuration")
+"""What a client sends with `initialize`, and what it tells later, which goes before it."""
+
+
+def initialized(workspace: Workspace, params: types.InitializedParams) -> Awaitable[None]:
+    """Ask for the user's settings, where the client can be asked."""
+    return _ask(workspace)
+
+
+def did_change_configuration(
+    workspace: Workspace, params: types.DidChangeConfigurationParams
+) -> Awaitable[None] | None:
+    """Take the new settings. A client that sends none means to be asked for them."""
+    values = section_of(params.settings)
+    if not values:
+        return _ask(workspace)
+    workspace.configured["configuration"] = values
+    configure(workspace)
+    return None
+
+
+def configure(workspace: Workspace) -> None:
+    """Read the settings from all sources anew; what is wrong in them is said once."""
+    root = path_of(workspace.folders[0]) if workspace.folders else None
+    project, problems = read_project(root) if root is not None else (None, [])
+    layers = [settings.Layer(workspace.configured.get(source)) for source in SOURCES]
+    if project is not None:
+        layers.insert(0, project)
+    workspace.settings, wrong = settings.read(*layers)
+    workspace.frontend.output_limit = workspace.settings.output.max_push_bytes
+    for problem in (*problems, *wrong):
+        workspace.client.show_once(f"carpo settings: {problem}")
+
+
+async def _ask(workspace: Workspace) -> None:
+    values = await workspace.client.configuration("carpo")
+    if values is not None:
+        workspace.configured["configuration"] = values
+        configure(workspace)
+
+
+def section_of(values: object) -> dict[str, Any]:
+    """The `carpo` section of something the client sent, empty when there is none."""
+    section = values.get("carpo") if isinstance(values, dict) else None
+    return section if isinstance(section, dict) else {}
+
+
+HANDLERS: Final[dict[str, Callable[..., Awaitable[None] | None]]] = {
+    types.INITIALIZED: initialized,
+    types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
+}
