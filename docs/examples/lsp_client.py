@@ -1,7 +1,6 @@
 """A small language client for the examples: Python's standard library and nothing else.
 
-It reads on demand and has no threads, so a server that says nothing makes it wait for ever; a
-client for daily use wants a deadline.
+It reads when it waits for something. A client for daily use would read all the time.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Message = dict[str, Any]
+
+DEADLINE = 60.0
+"""Seconds the server has for each message we wait for; then it is killed."""
 
 
 class LspClient:
@@ -59,7 +62,7 @@ class LspClient:
         """Say goodbye and return the server's exit code."""
         self.request("shutdown")
         self.notify("exit")
-        return self.process.wait()
+        return self.process.wait(DEADLINE)
 
     def _keep(self, message: Message) -> None:
         if "id" not in message:
@@ -79,13 +82,18 @@ class LspClient:
 
     def _receive(self) -> Message:
         assert self.process.stdout is not None
-        length = 0
-        while header := self.process.stdout.readline().strip():
-            name, _, value = header.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        if not length:
-            raise EOFError("the server is gone")
-        message: Message = json.loads(self.process.stdout.read(length))
+        deadline = threading.Timer(DEADLINE, self.process.kill)
+        deadline.start()
+        try:
+            length = 0
+            while header := self.process.stdout.readline().strip():
+                name, _, value = header.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            if not length:
+                raise EOFError("the server is gone")
+            message: Message = json.loads(self.process.stdout.read(length))
+        finally:
+            deadline.cancel()
         self._on_message("<--", message)
         return message

@@ -1,0 +1,132 @@
+"""Writes docs/settings.md and docs/commands.md from the code: python docs/write_reference.py."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from carpo_lsp import settings
+from carpo_lsp.features.commands import COMMANDS
+
+FOLDER = Path(__file__).parent
+
+SETTINGS_HEAD = """\
+# Settings
+
+<!-- Written by docs/write_reference.py from carpo_lsp/settings.py; do not edit. -->
+
+They come from these places, of which a later one goes before an earlier:
+
+1. the file of a project: `carpo.toml`, or the table `[tool.carpo]` in `pyproject.toml`, in the
+   first workspace folder or the nearest folder above it;
+2. `initializationOptions` of the client's `initialize`, under `carpo`;
+3. the client's configuration: the section `carpo` of its answer to `workspace/configuration`, or
+   the `settings` of its `workspace/didChangeConfiguration`, under `carpo`.
+
+These are the defaults, as a client gives them:
+
+```json
+{example}
+```
+
+And this is the file of a project; in `pyproject.toml` the table is `[tool.carpo.kernel]`:
+
+```toml
+# carpo.toml
+[kernel]
+name = "python3"
+scope = "document"
+```
+
+A wrong value is as if it had not been given, and the user is told so once. A project's file may
+set what is harmless, as said with each setting: it chooses among the installed kernels, and
+cannot name a command, a path or an interpreter to run. Keys that are not listed are left to the
+client: `carpo.notifications` is one that the [protocol](protocol.md) uses.
+"""
+
+COMMANDS_HEAD = """\
+# Commands
+
+<!-- Written by docs/write_reference.py from carpo_lsp/features/commands.py; do not edit. -->
+
+For `workspace/executeCommand`. Each returns at once; what goes wrong comes as a message that says
+what to do.
+
+A command that needs a place takes it in any of these forms, with numbers as numbers or text:
+
+| arguments | meaning |
+|---|---|
+| none | where the client's last request about a position was |
+| `[{"uri", "line"}]`, `[{"uri", "position"}]`, `[{"uri", "range"}]` | LSP's: lines from 0 |
+| `[uri, Position]`, `[uri, Range]` | the same, as Sublime Text has them |
+| `["path", line]` | a path, relative ones too, and a line **from 1**, as Helix has them |
+
+| command | what it does |
+|---|---|
+"""
+
+
+def settings_page() -> str:
+    """The whole of settings.md."""
+    sections = settings.fields_of(settings.Settings)
+    example = {
+        section.wire: {field.wire: _default(field) for field in settings.fields_of(section.hint)}
+        for section in sections
+    }
+    parts = [SETTINGS_HEAD.replace("{example}", json.dumps({"carpo": example}, indent=2))]
+    for section in sections:
+        texts = _docstrings(section.hint)
+        parts.append(f"## carpo.{section.wire}\n\n{inspect.getdoc(section.hint)}\n")
+        for field in settings.fields_of(section.hint):
+            parts.append(
+                f"**`carpo.{section.wire}.{field.wire}`**: {_type(field.hint)}, "
+                f"default `{json.dumps(_default(field))}`"
+                f"{'' if field.project else '; not for projects'}\n\n{texts[field.name]}\n"
+            )
+    return "\n".join(parts)
+
+
+def commands_page() -> str:
+    """The whole of commands.md."""
+    rows = []
+    for name, function in COMMANDS.items():
+        text = " ".join((inspect.getdoc(function) or "").split()).replace("|", "\\|")
+        rows.append(f"| `carpo.{name}` | {text} |\n")
+    return COMMANDS_HEAD + "".join(rows)
+
+
+PAGES = {FOLDER / "settings.md": settings_page, FOLDER / "commands.md": commands_page}
+
+
+def _default(field: settings.Field) -> Any:
+    # 60 reads better than 60.0, and is the same in JSON.
+    return int(field.default) if field.hint is float else field.default
+
+
+def _docstrings(section: Any) -> dict[str, str]:
+    """The strings that follow the attributes in the source of a class."""
+    (class_,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    assert isinstance(class_, ast.ClassDef)
+    found = {}
+    for attribute, text in zip(class_.body, class_.body[1:], strict=False):
+        if isinstance(attribute, ast.AnnAssign) and isinstance(text, ast.Expr):
+            assert isinstance(attribute.target, ast.Name)
+            found[attribute.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
+    return found
+
+
+def _type(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        return _type(get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(f"`{json.dumps(choice)}`" for choice in get_args(hint))
+    return {bool: "true or false", int: "whole number", float: "number", str: "text"}[hint]
+
+
+if __name__ == "__main__":
+    for path, page in PAGES.items():
+        path.write_text(page(), encoding="utf-8")
