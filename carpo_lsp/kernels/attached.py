@@ -70,6 +70,10 @@ class AttachedConnection:
         if self._channels is not None:
             self._channels.send(request)
 
+    async def wait_for_stdin(self) -> None:
+        if self._channels is not None:
+            await self._channels.wait_for_stdin()
+
     async def interrupt(self) -> None:
         # A process that is not ours gets no signals; ipykernel and others take the request too.
         self.send(Request("control", "interrupt_request", {}))

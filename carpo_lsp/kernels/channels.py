@@ -53,10 +53,14 @@ class Channels:
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
+        self._stdin: _Peer | None = None
         self._arrived = asyncio.Event()
         try:
             for channel, kind in SOCKET_TYPES.items():
                 self._sockets[channel] = self._open(context, info, channel, kind)
+            self._stdin = _Peer(self._sockets["stdin"])
+            for channel, socket in self._sockets.items():
+                socket.connect(address(info, channel))
         except Exception:
             self.close()
             raise
@@ -78,7 +82,6 @@ class Channels:
         else:
             socket.identity = self._session.bsession
         secure(socket, info)
-        socket.connect(address(info, channel))
         self._loop.add_reader(socket.fileno(), self._read, channel)
         return socket
 
@@ -142,6 +145,11 @@ class Channels:
             log.debug("The malformed message", exc_info=True)
             return None
 
+    async def wait_for_stdin(self) -> None:
+        """Wait until the stdin channel has its peer. On the others messages wait for theirs."""
+        if self._stdin is not None:
+            await self._stdin.came.wait()
+
     async def settle(self, quiet: float, limit: float) -> None:
         """Wait until nothing has arrived for `quiet` seconds, for at most `limit` seconds.
 
@@ -160,10 +168,42 @@ class Channels:
 
     def close(self) -> None:
         """Close all sockets; safe more than once."""
+        if self._stdin is not None:
+            self._stdin.close()
         sockets, self._sockets = self._sockets, {}
         for socket in sockets.values():
             self._loop.remove_reader(socket.fileno())
             socket.close()
+
+
+class _Peer:
+    """Learns that a socket, not yet connected, has got its peer: ZeroMQ tells it on another."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.came = asyncio.Event()
+        self._socket = socket
+        self._news = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._news.fileno(), self._read)
+        # The descriptor tells nothing before the socket has been found empty once.
+        self._loop.call_soon(self._read)
+
+    def _read(self) -> None:
+        if self._news.closed:
+            return
+        try:
+            self._news.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        self.came.set()
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening; safe more than once."""
+        if not self._news.closed:
+            self._loop.remove_reader(self._news.fileno())
+            self._socket.disable_monitor()
+            self._news.close()
 
 
 def address(info: Mapping[str, Any], channel: str) -> str:

@@ -53,6 +53,13 @@ class Connection(Protocol):
     def send(self, request: Request) -> None:
         """Send a message; never blocks. Messages to a closed connection are dropped."""
 
+    async def wait_for_stdin(self) -> None:
+        """Wait until the kernel can ask questions.
+
+        A kernel drops a question without a word while its stdin channel has no peer, and the code
+        that asked waits for ever.
+        """
+
     async def interrupt(self) -> None:
         """Interrupt what the kernel runs, in the way its kernelspec asks for."""
 

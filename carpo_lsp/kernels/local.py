@@ -118,6 +118,10 @@ class LocalConnection:
         if self._channels is not None:
             self._channels.send(request)
 
+    async def wait_for_stdin(self) -> None:
+        if self._channels is not None:
+            await self._channels.wait_for_stdin()
+
     async def interrupt(self) -> None:
         if self._spec.interrupt_mode == "message":
             self.send(Request("control", "interrupt_request", {}))
