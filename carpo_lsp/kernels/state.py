@@ -43,6 +43,9 @@ GRACE: Final = 3.0
 NUDGE: Final = 0.2
 """Seconds between requests that provoke an iopub message, until the subscription is live."""
 
+STDIN: Final = 1.0
+"""Seconds to wait for the stdin channel. Some kernels have none."""
+
 REMEMBERED: Final = 1000
 """Raw messages whose answers are still recognised."""
 
@@ -208,7 +211,7 @@ class KernelState:
             self.spec = attrs.evolve(self.spec, language=name, display_name=implementation)
 
     async def _answering(self) -> dict[str, Any]:
-        """Wait for kernel_info and a live iopub: the subscription may lag behind the shell."""
+        """Wait for kernel_info and the other channels, which may lag behind the shell."""
         info = await self._ask_info()
         while not self._iopub_live.is_set():
             try:
@@ -216,6 +219,11 @@ class KernelState:
                     await self._iopub_live.wait()
             except TimeoutError:
                 info = await self._ask_info()
+        try:
+            async with asyncio.timeout(STDIN):
+                await self._connection.wait_for_stdin()
+        except TimeoutError:
+            log.info("Kernel %s has no stdin channel", self.kernel_id)
         return info
 
     async def _ask_info(self) -> dict[str, Any]:
