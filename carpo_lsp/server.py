@@ -17,7 +17,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from carpo_lsp import __version__, protocol
 from carpo_lsp.errors import InvalidParams
-from carpo_lsp.features import completion, configuration, kernels, sync
+from carpo_lsp.features import actions, completion, configuration, kernels, symbols, sync
 from carpo_lsp.features.commands import COMMANDS, Commands
 from carpo_lsp.jsonrpc import INVALID_REQUEST, METHOD_NOT_FOUND, NOT_INITIALIZED, Endpoint, RpcError
 from carpo_lsp.protocol import to_wire
@@ -59,6 +59,11 @@ FEATURES: dict[str, tuple[Handler, Any]] = {
     types.TEXT_DOCUMENT_COMPLETION: (
         completion.complete,
         types.CompletionOptions(trigger_characters=completion.TRIGGERS),
+    ),
+    types.TEXT_DOCUMENT_CODE_ACTION: (actions.code_actions, actions.OPTIONS),
+    types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (
+        symbols.document_symbols,
+        types.DocumentSymbolOptions(label="Cells"),
     ),
 }
 """What answers each request of LSP, from a workspace and params, and the options it declares."""

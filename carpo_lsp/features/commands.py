@@ -6,20 +6,17 @@ Each returns at once; what cannot be done is told to the user in one message.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import CarpoError, InvalidParams, NoInputPending
-from carpo_lsp.features.arguments import resolve
-from carpo_lsp.features.kernels import code_cell_at
+from carpo_lsp.features import export, running
+from carpo_lsp.features.arguments import means_document, resolve_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from carpo_lsp.kernels.state import KernelState
     from carpo_lsp.workspace import Workspace
-
-log = logging.getLogger(__name__)
 
 
 class Commands:
@@ -48,71 +45,98 @@ class Commands:
             self._workspace.client.show_message(error.message)
 
 
-def run_cell(workspace: Workspace, arguments: list[Any]) -> None:
-    """Run the cell at a place."""
-    target = resolve(workspace, arguments)
-    workspace.run_cell(target.document, code_cell_at(target.document, target.position.line))
-
-
-def run_all(workspace: Workspace, arguments: list[Any]) -> None:
-    """Run all code cells of a document, in order."""
-    document = resolve(workspace, arguments).document
-    cells = [cell for cell in document.cells() if cell.kind == "code" and cell.evaluate]
-    if not cells:
-        raise InvalidParams("The document has no code cells.")
-    for cell in cells:
-        workspace.run_cell(document, cell)
+def restart_and_run_all(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
+    """Restart a document's kernels, then run all its code cells."""
+    return running.restart_and_run_all(workspace, resolve_document(workspace, arguments))
 
 
 def interrupt(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
-    """Interrupt what a document's kernels run; without a place, the only kernel that is busy."""
-    busy = [state for state in _kernels(workspace, arguments) if state.executions.busy]
+    """Interrupt what a document's kernels run; without arguments, whatever runs if it is not
+    theirs."""
+    busy = [kernel for kernel in workspace.frontend.manager.all() if kernel.executions.busy]
+    if means_document(workspace, arguments):
+        bound = workspace.kernels_of(resolve_document(workspace, arguments))
+        own = [kernel for kernel in busy if kernel.kernel_id in bound]
+        busy = own if own or arguments else busy
     if not busy:
         raise InvalidParams("Nothing runs.")
-    return _each(state.interrupt for state in busy)
+    return _each(kernel.interrupt for kernel in busy)
 
 
 def restart_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
     """Restart a document's kernels."""
-    states = _kernels(workspace, arguments)
-    if not states:
-        raise InvalidParams("The document has no kernel yet; run a cell to start one.")
-    return _each(state.restart for state in states)
+    return _each(kernel.restart for kernel in _some_kernels(workspace, arguments))
+
+
+def shutdown_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
+    """End a document's kernels."""
+    manager = workspace.frontend.manager
+    ids = [kernel.kernel_id for kernel in _some_kernels(workspace, arguments)]
+
+    async def shut_down() -> None:
+        await asyncio.gather(*map(manager.shutdown, ids))
+
+    return shut_down()
 
 
 def answer(workspace: Workspace, arguments: list[Any]) -> None:
-    """Answer the prompt that waits: `[text]`, or `[{value, kernelId?}]`."""
+    """Answer the prompt that waits: `[text]`, or `[{value, kernelId?}]`.
+
+    Of several, the prompt of the document that the client's last request was about comes first.
+    """
     first = arguments[0] if arguments else ""
     kernel_id = None
     if isinstance(first, dict):
         kernel_id, first = first.get("kernelId"), first.get("value", "")
     if not isinstance(first, (str, int, float)):
         raise InvalidParams('arguments: give the answer as text, e.g. ["yes"].')
-    for state in workspace.frontend.manager.all():
-        if state.executions.waits_for_input and kernel_id in (None, state.kernel_id):
-            state.executions.answer(str(first))
-            return
-    raise NoInputPending("No kernel waits for input.")
+    kernels = [kernel for kernel in workspace.frontend.manager.all() if _asks(kernel, kernel_id)]
+    if not kernels:
+        raise NoInputPending("No kernel waits for input.")
+    last = workspace.documents.find(workspace.last_place[0]) if workspace.last_place else None
+    bound = workspace.kernels_of(last) if last is not None else set()
+    kernels.sort(key=lambda kernel: kernel.kernel_id not in bound)
+    kernels[0].executions.answer(str(first))
+
+
+def _asks(kernel: KernelState, kernel_id: str | None) -> bool:
+    return kernel.executions.waits_for_input and kernel_id in (None, kernel.kernel_id)
+
+
+def _some_kernels(workspace: Workspace, arguments: list[Any]) -> list[KernelState]:
+    """The kernels of the document a command means. Raises `InvalidParams` when it has none."""
+    kernels = _kernels(workspace, arguments)
+    if not kernels:
+        raise InvalidParams("The document has no kernel yet; run a cell to start one.")
+    return kernels
 
 
 def _kernels(workspace: Workspace, arguments: list[Any]) -> list[KernelState]:
-    """The kernels of the document a command means; all, where it means none."""
-    manager = workspace.frontend.manager
-    if not arguments and workspace.last_place is None:
-        return list(manager.all())
-    bound = workspace.kernels_of(resolve(workspace, arguments).document)
-    states = [state for state in manager.all() if state.kernel_id in bound]
-    return states if states or arguments else list(manager.all())
+    """The kernels of the document a command means; where it means none, the only one there is."""
+    kernels = list(workspace.frontend.manager.all())
+    if len(kernels) == 1 and not means_document(workspace, arguments):
+        return kernels
+    bound = workspace.kernels_of(resolve_document(workspace, arguments))
+    return [kernel for kernel in kernels if kernel.kernel_id in bound]
 
 
-async def _each(calls: Any) -> None:
+async def _each(calls: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> None:
     await asyncio.gather(*[call() for call in calls])
 
 
 COMMANDS: Final[dict[str, Callable[[Workspace, list[Any]], Coroutine[Any, Any, None] | None]]] = {
-    "runCell": run_cell,
-    "runAll": run_all,
+    "runCell": running.run_cell,
+    "runCellAndAdvance": running.run_cell_and_advance,
+    "runStatement": running.run_statement,
+    "runSelection": running.run_selection,
+    "runAbove": running.run_above,
+    "runBelow": running.run_below,
+    "runAll": running.run_all,
+    "restartAndRunAll": restart_and_run_all,
     "interrupt": interrupt,
     "restartKernel": restart_kernel,
+    "shutdownKernel": shutdown_kernel,
     "answer": answer,
+    "exportNotebook": export.export_notebook,
 }
+"""Each by its name without `carpo.`; a coroutine is what goes on after the answer."""
