@@ -26,6 +26,9 @@ SOCKET_TYPES: Final[dict[Channel, int]] = {
     "stdin": zmq.DEALER,
 }
 
+RETRY: Final = 20
+"""Milliseconds between attempts to connect, while the kernel starts. ZeroMQ's 100 add up."""
+
 BATCH: Final = 64
 """Messages read from one channel before other work on the loop gets its turn. Reading goes on in
 the next turn, so a flooding kernel is read at full speed without delaying its neighbours."""
@@ -77,6 +80,7 @@ class Channels:
         # No high-water marks: past the default of 1,000 messages ZeroMQ drops output silently.
         socket.rcvhwm = 0
         socket.sndhwm = 0
+        socket.reconnect_ivl = RETRY
         if channel == "iopub":
             socket.subscribe(b"")
         else:
