@@ -40,7 +40,7 @@ START_TIMEOUT: Final = 60.0
 GRACE: Final = 3.0
 """Seconds a kernel has to end by itself, and then by SIGTERM, before SIGKILL."""
 
-NUDGE: Final = 0.2
+NUDGE: Final = 0.05
 """Seconds between requests that provoke an iopub message, until the subscription is live."""
 
 STDIN: Final = 1.0
