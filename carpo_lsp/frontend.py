@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import attrs
 
 from carpo_lsp import protocol
+from carpo_lsp.choice import Wish, choose, environments_near, find_named
 from carpo_lsp.errors import ExecutionNotFound, KernelExists, KernelStartFailed
+from carpo_lsp.kernels import environments
 from carpo_lsp.kernels.events import (
     Event,
     ExecutionState,
@@ -21,14 +24,16 @@ from carpo_lsp.kernels.events import (
 )
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
 from carpo_lsp.kernels.manager import Connect, KernelManager
+from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.spool import Spool
 from carpo_lsp.kernels.state import GRACE
 from carpo_lsp.kernels.transcript import Record, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Mapping
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
     from types import TracebackType
 
+    from carpo_lsp.kernels.evaluation import Evaluation
     from carpo_lsp.kernels.messages import Request
     from carpo_lsp.kernels.specs import Spec
 
@@ -153,27 +158,34 @@ class Frontend:
 
     # Kernels
 
-    def list_kernel_specs(self) -> list[protocol.KernelSpec]:
-        """The installed kernelspecs."""
-        return [spec.to_wire() for spec in self.manager.specs.all()]
+    def list_kernel_specs(self, near: Iterable[Path] = ()) -> list[protocol.KernelSpec]:
+        """The installed kernelspecs, and the Python environments near some folders."""
+        found = [environment.spec() for environment in environments_near(near)]
+        return [spec.to_wire() for spec in (*found, *self.manager.specs.all())]
 
     def find_spec(
         self,
         spec_path: str | None = None,
         spec_name: str | None = None,
         language: str | None = None,
+        near: Path | None = None,
     ) -> Spec:
         """The kernelspec by path of its kernel.json or folder, by name, or for a language.
 
-        Raises `KernelStartFailed` or `NoKernelForLanguage`.
+        A path may also be that of a Python environment or interpreter, a name that of an
+        environment; those of a folder, by default the current one, and above it are known by
+        name, and for Python the nearest is taken. Raises `KernelStartFailed` or
+        `NoKernelForLanguage`, also for an environment without ipykernel.
         """
         specs = self.manager.specs
+        folder = near or Path.cwd()
         if spec_path is not None:
-            return specs.by_path(spec_path)
+            path = Path(spec_path).expanduser().absolute()
+            return environments.spec_at(path) or specs.by_path(spec_path)
         if spec_name is not None:
-            return specs.by_name(spec_name)
+            return find_named(specs, spec_name, [folder])
         if language is not None:
-            return specs.by_language(language)
+            return choose(specs, Wish(language=canonical(language), folder=folder)).spec
         raise KernelStartFailed("No kernel was named.", hint="name a kernelspec or a language")
 
     def begin_kernel(
@@ -206,11 +218,12 @@ class Frontend:
     ) -> str:
         """Start a kernel and return its id once it is ready.
 
-        One of `spec_path` (a kernel.json or its folder), `spec_name` and `language` names the
-        kernelspec. `timeout` is in seconds. Raises `KernelStartFailed`, `NoKernelForLanguage` or
-        `KernelExists`.
+        One of `spec_path`, `spec_name` and `language` names the kernelspec, see `find_spec`, which
+        looks for environments from `cwd` upward. `timeout` is in seconds. Raises
+        `KernelStartFailed`, `NoKernelForLanguage` or `KernelExists`.
         """
-        spec = self.find_spec(spec_path, spec_name, language)
+        near = Path(cwd).absolute() if cwd is not None else None
+        spec = self.find_spec(spec_path, spec_name, language, near)
         started = self.begin_kernel(
             spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout, limits=limits
         )
@@ -365,6 +378,25 @@ class Frontend:
             data=data,
             metadata=_dict(reply.get("metadata")),
         )
+
+    def answers(self, kernel_id: str) -> bool:
+        """Whether a kernel would answer a question now; while code runs few do."""
+        return self.manager.get(kernel_id).answers
+
+    async def evaluate(
+        self,
+        kernel_id: str,
+        code: str = "",
+        expressions: Mapping[str, str] | None = None,
+        *,
+        deadline: float = 1.0,
+    ) -> Evaluation:
+        """Run code silently to learn something; nobody is told and no count goes up.
+
+        Only for code that is quick and harmless, on an idle kernel. `expressions` are Jupyter's
+        user expressions. Raises `KernelTimeout` after `deadline` seconds, or when code runs.
+        """
+        return await self.manager.get(kernel_id).evaluate(code, expressions or {}, deadline)
 
     async def is_complete(self, kernel_id: str, code: str) -> protocol.IsCompleteResult:
         """Whether code could be run as it is, or needs more lines."""

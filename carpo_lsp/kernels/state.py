@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from carpo_lsp import protocol
-from carpo_lsp.errors import KernelDied, KernelStartFailed
+from carpo_lsp.errors import KernelDied, KernelStartFailed, KernelTimeout
 from carpo_lsp.kernels import process
+from carpo_lsp.kernels.evaluation import Evaluations
 from carpo_lsp.kernels.events import (
     Event,
     KernelStatus,
@@ -26,9 +27,10 @@ from carpo_lsp.kernels.requests import Requests
 from carpo_lsp.kernels.startup import explain_end, explain_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from carpo_lsp.kernels.connection import Connection, Exit, OnMessage
+    from carpo_lsp.kernels.evaluation import Evaluation
     from carpo_lsp.kernels.execution import Execution
     from carpo_lsp.kernels.specs import Spec
 
@@ -79,6 +81,7 @@ class KernelState:
         self._timeout = timeout or START_TIMEOUT
         self._connection = connect(self.dispatch)
         self._requests = Requests()
+        self._evaluations = Evaluations(kernel_id, self._connection.send)
         self.executions = ExecutionQueue(kernel_id, self._connection.send, emit, self._on_changed)
         self._iopub_live = asyncio.Event()
         self._subshell: str | None = None
@@ -95,6 +98,11 @@ class KernelState:
     @property
     def ready(self) -> bool:
         return self.status in ("idle", "busy")
+
+    @property
+    def answers(self) -> bool:
+        """Whether a question would be answered now, and not once the code that runs has ended."""
+        return self.ready and (not self.executions.busy or self.has_subshells)
 
     @property
     def has_subshells(self) -> bool:
@@ -277,7 +285,9 @@ class KernelState:
         self._announce("stopped", "The kernel was shut down.")
 
     def _end_all(self, reason: str, stderr_tail: str = "") -> None:
-        self._requests.fail(KernelDied(reason, stderrTail=stderr_tail))
+        died = KernelDied(reason, stderrTail=stderr_tail)
+        self._requests.fail(died)
+        self._evaluations.fail(died)
         self.executions.close(reason, stderr_tail)
 
     def _on_changed(self) -> None:
@@ -365,6 +375,20 @@ class KernelState:
         )
         return await self._ask(Request("shell", msg_type, content, subshell_id=subshell))
 
+    async def evaluate(
+        self, code: str, expressions: Mapping[str, str], deadline: float
+    ) -> Evaluation:
+        """Run code silently beside the queue, to learn something from an idle kernel.
+
+        While code runs there is no answer, not even from a subshell: an execution in one ends
+        with hooks that meddle with the cell that runs, such as showing its unfinished figures.
+        `deadline` is in seconds. Raises `KernelTimeout`, also at once, or `KernelDied`.
+        """
+        self.require_alive()
+        if not self.ready or self.executions.busy:
+            raise KernelTimeout(f"The kernel is {self.status}.", seconds=0)
+        return await self._evaluations.ask(code, expressions, deadline)
+
     async def _ask(self, request: Request) -> dict[str, Any]:
         reply = self._requests.expect(request.msg_id)
         self._connection.send(request)
@@ -392,7 +416,12 @@ class KernelState:
         raw = message.parent_id in self._raw
         if raw or (self._raw and message.msg_type.startswith("comm_")):
             self._emit(MessageReceived(self.kernel_id, message))
-        if not raw and not self._requests.resolve(message) and not self.executions.take(message):
+        if (
+            not raw
+            and not self._requests.resolve(message)
+            and not self._evaluations.take(message)
+            and not self.executions.take(message)
+        ):
             log.debug("Nobody waits for a %s on %s", message.msg_type, message.channel)
 
 
