@@ -49,6 +49,7 @@ class Spool:
                 return output
             text = SpooledText(self, output["name"], limit)
             text.append(output["text"])
+            text.close()
             return text.output()
         if _weight(output) <= limit:
             return output

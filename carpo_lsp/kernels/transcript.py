@@ -80,6 +80,7 @@ class Record:
                 self._entries.append((last, None))
             last.append(output["text"])
         else:
+            self._close_text()
             self._entries.append((output, display_id))
 
     def _update(self, output: Output, display_id: str | None) -> None:
