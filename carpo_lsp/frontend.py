@@ -178,7 +178,7 @@ class Frontend:
         `NoKernelForLanguage`, also for an environment without ipykernel.
         """
         specs = self.manager.specs
-        folder = near or Path.cwd()
+        folder = (near or Path.cwd()).absolute()
         if spec_path is not None:
             path = Path(spec_path).expanduser().absolute()
             return environments.spec_at(path) or specs.by_path(spec_path)
@@ -222,7 +222,7 @@ class Frontend:
         looks for environments from `cwd` upward. `timeout` is in seconds. Raises
         `KernelStartFailed`, `NoKernelForLanguage` or `KernelExists`.
         """
-        near = Path(cwd).absolute() if cwd is not None else None
+        near = Path(cwd) if cwd is not None else None
         spec = self.find_spec(spec_path, spec_name, language, near)
         started = self.begin_kernel(
             spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout, limits=limits

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from lsprotocol.types import MessageType
 
 from carpo_lsp import protocol
+from carpo_lsp.choice import Choices, Wish, choose
 from carpo_lsp.client import Client
 from carpo_lsp.documents.store import DocumentStore, path_of
 from carpo_lsp.documents.uris import uri_of
@@ -22,6 +24,7 @@ from carpo_lsp.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from carpo_lsp.choice import Choice
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
     from carpo_lsp.documents.positions import Position
@@ -60,12 +63,16 @@ class Workspace:
         self.settings = Settings()
         self.configured: dict[str, object] = {}
         """What the client has told of its settings, by where: see features/configuration.py."""
+        self.choices = Choices()
         self.client = Client()
         self.folders: list[str] = []
         """URIs of the workspace folders, in the client's order."""
         self.last_place: tuple[str, Position] | None = None
         """Document and position of the client's last code action, hover or completion."""
         self.runs = Runs()
+        self.on_change: Callable[[str], None] = lambda uri: None
+        """Called with the URI of a document that has been opened, edited or closed, or whose
+        results have been cleared."""
         self._shared: dict[Sharing, str] = {}
         self._places: Recent[str, Place] = Recent(KEPT_EXECUTIONS)
         frontend.subscribe(self._on_event)
@@ -97,7 +104,34 @@ class Workspace:
         bound = self.bound_kernel(document, language)
         if bound is not None and kernel_id in (None, bound):
             return bound
-        spec = self.frontend.find_spec(language=language)
+        choice = choose(self.frontend.manager.specs, self.wish(document, language))
+        kernel_id = self.bind_to(
+            document,
+            language,
+            choice.spec,
+            kernel_id=kernel_id,
+            cwd=cwd,
+            env=env,
+            timeout=timeout,
+            limits=limits,
+        )
+        self._say(document, choice)
+        return kernel_id
+
+    def bind_to(
+        self,
+        document: Document,
+        language: str,
+        spec: Spec,
+        *,
+        kernel_id: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        limits: protocol.Limits | None = None,
+    ) -> str:
+        """Bind a document's code in a language to a kernel of a kernelspec: the one it shares with
+        others, else a new one, whose start begins. Raises `KernelExists`."""
         sharing = self._sharing(document, language, spec) if kernel_id is None else None
         chosen = self._shared.get(sharing) if sharing else None
         if chosen is None:
@@ -113,6 +147,35 @@ class Workspace:
                 self._shared[sharing] = chosen
         self.documents.bind(document.uri, chosen, language)
         return chosen
+
+    def wish(self, document: Document, language: str) -> Wish:
+        """What the choice of a kernel for a document's code in a language depends on."""
+        header = document.header()
+        specs = self.frontend.manager.specs
+        return Wish(
+            language=language,
+            folder=Path(self._folder_of(document) or Path.cwd()),
+            roots=self.root_paths,
+            header=header.kernel if header is not None else None,
+            setting=self.settings.kernel,
+            chosen=self.choices.get(specs, self.project_of(document), language),
+        )
+
+    def project_of(self, document: Document) -> Path:
+        """The folder that choices are remembered for: the workspace folder that holds the
+        document, else the document's own."""
+        notebook = self.documents.notebook_of(document.uri)
+        root = path_of(self.root_of(notebook.uri if notebook else document.uri))
+        return root or Path(self._folder_of(document) or Path.cwd())
+
+    def _say(self, document: Document, choice: Choice) -> None:
+        """Tell the user which kernel a document got. A client that knows of kernels shows it."""
+        for note in choice.notes:
+            self.client.show_once(note)
+        if not self.client.wants_notifications:
+            name = document.uri.rpartition("/")[2]
+            message = f"{name} runs in {choice.spec.display_name}, {choice.reason}."
+            self.client.show_message(message, MessageType.Info)
 
     def kernels_of(self, document: Document) -> set[str]:
         """The ids of all kernels a document is bound to."""
@@ -154,6 +217,11 @@ class Workspace:
             and (document.has_markers or self.documents.notebook_of(document.uri) is not None)
         )
         return None if alone else Sharing(self.root_of(document.uri), language, spec.path)
+
+    @property
+    def root_paths(self) -> tuple[Path, ...]:
+        """The workspace folders that are on this machine."""
+        return tuple(path for uri in self.folders if (path := path_of(uri)) is not None)
 
     def root_of(self, uri: str) -> str:
         """The innermost workspace folder that holds a document; empty when none does."""
@@ -234,9 +302,8 @@ class Workspace:
         document = self.documents.find(uri_or_path)
         if document is not None or "://" in uri_or_path:
             return document
-        roots = [root for folder in self.folders if (root := path_of(folder)) is not None]
         given = Path(uri_or_path).expanduser()
-        candidates = [given, *(root / given for root in roots), Path.cwd() / given]
+        candidates = [given, *(root / given for root in self.root_paths), Path.cwd() / given]
         for path in candidates:
             if path.is_absolute() and (found := self.documents.find_path(path)) is not None:
                 return found

@@ -5,6 +5,7 @@ A `def` that returns a coroutine has looked at the documents before it waits for
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpo_lsp import protocol
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 def list_kernel_specs(
     workspace: Workspace, params: protocol.ListKernelSpecsParams
 ) -> protocol.ListKernelSpecsResult:
-    return protocol.ListKernelSpecsResult(specs=tuple(workspace.frontend.list_kernel_specs()))
+    specs = workspace.frontend.list_kernel_specs(near=workspace.root_paths)
+    return protocol.ListKernelSpecsResult(specs=tuple(specs))
 
 
 async def start_kernel(workspace: Workspace, params: protocol.StartKernelParams) -> protocol.Kernel:
@@ -43,7 +45,10 @@ async def start_kernel(workspace: Workspace, params: protocol.StartKernelParams)
         if frontend.get_kernel(kernel_id).status == "dead":
             await frontend.restart_kernel(kernel_id)
     else:
-        spec = frontend.find_spec(params.spec_path, params.spec_name, params.language)
+        near = (
+            Path(params.cwd) if params.cwd is not None else next(iter(workspace.root_paths), None)
+        )
+        spec = frontend.find_spec(params.spec_path, params.spec_name, params.language, near)
         kernel_id = frontend.begin_kernel(
             spec,
             kernel_id=params.kernel_id,
