@@ -17,7 +17,19 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from carpo_lsp import __version__, protocol
 from carpo_lsp.errors import InvalidParams
-from carpo_lsp.features import actions, completion, configuration, kernels, symbols, sync
+from carpo_lsp.features import (
+    actions,
+    completion,
+    configuration,
+    definition,
+    hover,
+    kernels,
+    resolve,
+    signature,
+    symbols,
+    sync,
+    variables,
+)
 from carpo_lsp.features.commands import COMMANDS, Commands
 from carpo_lsp.jsonrpc import INVALID_REQUEST, METHOD_NOT_FOUND, NOT_INITIALIZED, Endpoint, RpcError
 from carpo_lsp.protocol import to_wire
@@ -58,8 +70,16 @@ _NOTEBOOKS = types.NotebookDocumentSyncOptions(
 FEATURES: dict[str, tuple[Handler, Any]] = {
     types.TEXT_DOCUMENT_COMPLETION: (
         completion.complete,
-        types.CompletionOptions(trigger_characters=completion.TRIGGERS),
+        types.CompletionOptions(trigger_characters=completion.TRIGGERS, resolve_provider=True),
     ),
+    types.COMPLETION_ITEM_RESOLVE: (resolve.resolve, None),
+    types.TEXT_DOCUMENT_HOVER: (hover.hover, types.HoverOptions()),
+    types.TEXT_DOCUMENT_SIGNATURE_HELP: (
+        signature.signature_help,
+        types.SignatureHelpOptions(trigger_characters=signature.TRIGGERS),
+    ),
+    types.TEXT_DOCUMENT_DEFINITION: (definition.definition, types.DefinitionOptions()),
+    types.WORKSPACE_SYMBOL: (variables.workspace_symbols, types.WorkspaceSymbolOptions()),
     types.TEXT_DOCUMENT_CODE_ACTION: (actions.code_actions, actions.OPTIONS),
     types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (
         symbols.document_symbols,

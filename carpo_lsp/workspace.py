@@ -18,6 +18,7 @@ from carpo_lsp.errors import KernelNotFound
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.transcript import KEPT_EXECUTIONS
+from carpo_lsp.live import Live
 from carpo_lsp.runs import Runs
 from carpo_lsp.settings import Settings
 
@@ -70,6 +71,7 @@ class Workspace:
         self.last_place: tuple[str, Position] | None = None
         """Document and position of the client's last code action, hover or completion."""
         self.runs = Runs()
+        self.live = Live()
         self.on_change: Callable[[str], None] = lambda uri: None
         """Called with the URI of a document that has been opened, edited or closed, or whose
         results have been cleared."""
@@ -321,6 +323,7 @@ class Workspace:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, StatusChanged) and not self._exists(event.kernel_id):
             self.documents.unbind_kernel(event.kernel_id)
+            self.live.forget_kernel(event.kernel_id)
             for sharing, kernel_id in list(self._shared.items()):
                 if kernel_id == event.kernel_id:
                     del self._shared[sharing]

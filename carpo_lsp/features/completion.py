@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
+
+import attrs
 
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.features.excerpt import excerpt
 from carpo_lsp.features.sync import place_of
+from carpo_lsp.live import Entry, Fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
     from lsprotocol import types
 
     from carpo_lsp import protocol
+    from carpo_lsp.client import Client
     from carpo_lsp.documents.positions import Position
+    from carpo_lsp.features.excerpt import Excerpt
+    from carpo_lsp.kernels.state import KernelState
     from carpo_lsp.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -39,6 +46,12 @@ KINDS: Final = {
     "statement": 6,
 }
 """IPython's words for what a match is, and LSP's CompletionItemKind."""
+
+SNIPPET: Final = 2
+"""LSP's InsertTextFormat of text in which `$`, `}` and the backslash must be escaped."""
+
+CUTS_AT_BLANKS: Final = frozenset({"neovim"})
+"""Clients that insert plain text only up to its first blank."""
 
 Items = dict[str, Any]
 """A CompletionList as JSON: these are many objects, and the converter's work would be felt."""
@@ -70,58 +83,242 @@ def complete(workspace: Workspace, params: types.CompletionParams) -> Awaitable[
             kernel_id = workspace.kernel_for(document, cell.language)
         except CarpoError as error:
             log.info("No completion: %s", error.message)
+            if "environment" in error.data:  # what the user has, and one command mends
+                workspace.client.show_once(error.message)
             return NOTHING
+    question = Question(workspace, uri, cell.language, kernel_id, asked)
+    if (known := question.known()) is not None:
+        return question.items(known)
+    if question.must_wait:
+        return LATER
+    return question.ask()
 
-    async def ask() -> Items:
-        budget = workspace.settings.completion.budget / 1000
+
+@attrs.frozen
+class Question:
+    """What a client wants completed, as the document was when it asked."""
+
+    workspace: Workspace
+    uri: str
+    language: str
+    kernel_id: str
+    excerpt: Excerpt
+
+    @property
+    def kernel(self) -> KernelState:
+        return self.workspace.frontend.manager.get(self.kernel_id)
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether code runs that the kernel would finish before it answers."""
+        return self.kernel.ready and not self.kernel.answers
+
+    @property
+    def moment(self) -> tuple[int | None, bool]:
+        executions = self.kernel.executions
+        return executions.execution_count, executions.busy
+
+    def known(self) -> Fetched | None:
+        """Completions the kernel has given before and that the typed word still begins."""
+        fetched = self.workspace.live.completions.get(self.uri)
+        if fetched is None or fetched.kernel_id != self.kernel_id or fetched.moment != self.moment:
+            return None
+        code = self.excerpt.code[: self.excerpt.cursor]
+        if not code.startswith(fetched.head):
+            return None
+        typed = code[len(fetched.head) :]
+        return fetched if still_good(fetched, typed) else None
+
+    async def ask(self) -> Items:
+        """What the kernel says within the budget; a newer question takes the place of this."""
+        budget = self.workspace.settings.completion.budget / 1000
         try:
             async with asyncio.timeout(budget):
-                reply = await workspace.frontend.get_completions(
-                    kernel_id, asked.code, asked.cursor
-                )
+                fetched = await self.workspace.live.lane(self.kernel_id).ask(self.fetch)
         except TimeoutError:
             return LATER
-        except CarpoError as error:
-            log.info("No completion: %s", error.message)
-            return LATER
-        return items_of(reply, asked.position(reply.cursor_start), asked.position(reply.cursor_end))
+        return LATER if fetched is None else self.items(fetched)
 
-    return ask()
+    async def fetch(self) -> Fetched:
+        """Ask the kernel, unless what was waited for has brought the answer."""
+        if (known := self.known()) is not None:
+            return known
+        moment = self.moment
+        asked = self.excerpt
+        code = asked.code
+        reply = await self.workspace.frontend.get_completions(self.kernel_id, code, asked.cursor)
+        start, end = sorted((max(0, reply.cursor_start), min(len(code), reply.cursor_end)))
+        fetched = Fetched(
+            number=self.workspace.live.new_number(),
+            kernel_id=self.kernel_id,
+            language=self.language,
+            moment=moment if end == asked.cursor else (None, True),
+            head=code[:start],
+            typed=code[start:end],
+            entries=entries_of(reply),
+        )
+        self.workspace.live.completions[self.uri] = fetched
+        return fetched
+
+    def items(self, fetched: Fetched) -> Items:
+        """Those of the completions that fit what has been typed, as a CompletionList."""
+        asked = self.excerpt
+        start = len(fetched.head)
+        end = max(asked.cursor, start)
+        typed = asked.code[start:end]
+        entries: Sequence[Entry] = fetched.entries
+        if typed != fetched.typed:
+            entries = [entry for entry in entries if _begins(entry.match, typed)]
+        style = Style.of(self.workspace.client)
+        first, last = asked.position(start), asked.position(end)
+        return completion_list(fetched, entries, typed, first, last, style)
 
 
-def items_of(reply: protocol.CompleteResult, start: Position, end: Position) -> Items:
-    """The reply as completion items, each a text edit over the range the kernel replaces."""
+def entries_of(reply: protocol.CompleteResult) -> tuple[Entry, ...]:
+    """The matches with what the kernel tells of their kinds and signatures."""
+    types = reply.metadata.get(TYPES)
+    described = {
+        entry.get("text"): entry
+        for entry in (types if isinstance(types, list) else ())
+        if isinstance(entry, dict)
+    }
+    nothing: dict[str, Any] = {}
+    return tuple(
+        Entry(match, str(entry.get("type") or ""), str(entry.get("signature") or ""))
+        for match in reply.matches
+        for entry in (described.get(match, nothing),)
+    )
+
+
+# Narrowing
+
+
+def still_good(fetched: Fetched, typed: str) -> bool:
+    """Whether what was fetched for the beginning of a word has all completions of it.
+
+    Words grow by letters; a path or a key also by what it is known to go on with. A kernel holds
+    things back until a word has begun, except behind a dot and its like.
+    """
+    if not typed.startswith(fetched.typed):
+        return False
+    added = typed[len(fetched.typed) :]
+    if not added:
+        return True
+    if not fetched.typed and not fetched.head.endswith((".", "$", "@", "::", '"', "'", "/")):
+        return False
+    if not any(_begins(entry.match, typed) for entry in fetched.entries):
+        return False
+    return added.isidentifier() or re.fullmatch(r"\w+", added) is not None or " " in typed
+
+
+def _begins(match: str, typed: str) -> bool:
+    return match.startswith(typed) or _bare(match).startswith(_bare(typed))
+
+
+def _bare(text: str) -> str:
+    """A word without what a kernel adds to it: quotes, and the sign of a magic."""
+    return text.lstrip("%").replace("`", "").replace("'", "").replace('"', "").casefold()
+
+
+# Items
+
+
+@attrs.frozen
+class Style:
+    """How a client wants its items."""
+
+    snippets: bool = False
+    labels: bool = False
+    """Whether signatures go beside the labels."""
+    range_default: bool = False
+    """Whether the range to replace may be given once, for all items."""
+    data_default: bool = False
+    cuts_at_blanks: bool = False
+
+    @classmethod
+    def of(cls, client: Client) -> Style:
+        defaults = client.declared("textDocument.completion.completionList.itemDefaults") or ()
+        item = "textDocument.completion.completionItem"
+        return cls(
+            snippets=client.can(f"{item}.snippetSupport"),
+            labels=client.can(f"{item}.labelDetailsSupport"),
+            range_default="editRange" in defaults,
+            data_default="data" in defaults,
+            cuts_at_blanks=client.name.lower() in CUTS_AT_BLANKS,
+        )
+
+
+def completion_list(
+    fetched: Fetched,
+    entries: Sequence[Entry],
+    typed: str,
+    start: Position,
+    end: Position,
+    style: Style,
+) -> Items:
+    """Entries as a CompletionList whose items replace what stands from `start` to `end`."""
     if start.line != end.line:
         return NOTHING  # LSP's edits are of one line
     range_ = {
         "start": {"line": start.line, "character": start.character},
         "end": {"line": end.line, "character": end.character},
     }
-    types = reply.metadata.get(TYPES)
-    described = {
-        str(entry.get("text")): entry
-        for entry in (types if isinstance(types, list) else ())
-        if isinstance(entry, dict)
-    }
+    data = {"list": fetched.number}
+    whole_text = style.snippets or not style.cuts_at_blanks
+    items = [
+        _item(entry, number, typed, range_, data, style)
+        for number, entry in enumerate(entries)
+        if whole_text or not re.search(r"\s", entry.match)
+    ]
+    defaults: dict[str, Any] = {}
+    if style.range_default:
+        defaults["editRange"] = range_
+    if style.data_default:
+        defaults["data"] = data
+    # Behind `d[` come keys with quotes; whoever types no quote is to ask again.
+    quoted = not typed and any(entry.match[:1] in ("'", '"') for entry in entries)
     return {
-        "isIncomplete": False,
-        "items": [
-            _item(match, number, range_, described.get(match, {}))
-            for number, match in enumerate(reply.matches)
-        ],
+        "isIncomplete": quoted,
+        **({"itemDefaults": defaults} if defaults and items else {}),
+        "items": items,
     }
 
 
-def _item(match: str, number: int, range_: dict[str, Any], entry: dict[str, Any]) -> Items:
-    item: Items = {
-        "label": match,
-        "filterText": match,
-        "sortText": f"{number:05}",
-        "textEdit": {"range": range_, "newText": match},
-    }
-    kind = KINDS.get(str(entry.get("type")))
-    if kind is not None:
+def _item(
+    entry: Entry,
+    number: int,
+    typed: str,
+    range_: dict[str, Any],
+    data: dict[str, int],
+    style: Style,
+) -> Items:
+    match = entry.match
+    item: Items = {"label": match, "sortText": f"{number:05}"}
+    text = match
+    if style.snippets and re.search(r"\s", match):
+        text = re.sub(r"[\\$}]", r"\\\g<0>", match)
+        item["insertTextFormat"] = SNIPPET
+    if not style.range_default:
+        item["textEdit"] = {"range": range_, "newText": text}
+    elif text != match:
+        item["textEditText"] = text
+    if not style.data_default:
+        item["data"] = data
+    item["filterText"] = _filter_text(match, typed)
+    if (kind := KINDS.get(entry.kind)) is not None:
         item["kind"] = kind
-    if signature := entry.get("signature"):
-        item["detail"] = str(signature)
+    if entry.signature:
+        if style.labels:
+            item["labelDetails"] = {"detail": entry.signature}
+        else:
+            item["detail"] = entry.signature
     return item
+
+
+def _filter_text(match: str, typed: str) -> str:
+    """What a client compares with the typed word, which may lack the quotes of the match."""
+    if not match.startswith(typed):
+        bare, typed_bare = _bare(match), _bare(typed)
+        if bare.startswith(typed_bare):
+            return typed + bare[len(typed_bare) :]
+    return match

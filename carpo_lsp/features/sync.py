@@ -62,6 +62,7 @@ def did_change(workspace: Workspace, params: types.DidChangeTextDocumentParams) 
 def did_close(workspace: Workspace, params: types.DidCloseTextDocumentParams) -> None:
     workspace.documents.close(params.text_document.uri)
     workspace.runs.close(params.text_document.uri)
+    workspace.live.forget_document(params.text_document.uri)
 
 
 def did_open_notebook(workspace: Workspace, params: types.DidOpenNotebookDocumentParams) -> None:
