@@ -1,0 +1,75 @@
+"""The program `carpo-lsp`: what is common to its commands, and its exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from carpo_lsp import __version__
+from carpo_lsp.cli.errors import UserError
+from carpo_lsp.cli.kernels import kernels
+from carpo_lsp.cli.run import run
+from carpo_lsp.cli.serve import serve, serve_options, start_server
+from carpo_lsp.errors import CarpoError
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@serve_options
+@click.version_option(__version__, prog_name="carpo-lsp", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context, /, **options: Any) -> int | None:
+    """Live Jupyter kernels for every editor, and for the shell.
+
+    Without a command this is the language server, as editors start it: LSP on stdin and stdout.
+
+    \b
+    carpo-lsp                       serve one editor (the same as `carpo-lsp serve`)
+    carpo-lsp run analysis.py       run the code cells of a document
+    carpo-lsp kernels               show which kernels are installed
+    """
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in options
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if context.invoked_subcommand is None:
+        return start_server(**options)
+    if given and context.invoked_subcommand != "serve":
+        raise click.UsageError(f"{given[0]} is an option of `carpo-lsp serve`.")
+    context.default_map = {"serve": options}
+    return None
+
+
+cli.add_command(serve)
+cli.add_command(run)
+cli.add_command(kernels)
+
+
+def main() -> None:
+    """Run the program and exit: every error of the user is one line on stderr and exit code 2."""
+    try:
+        code = cli.main(prog_name="carpo-lsp", standalone_mode=False)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        help_hint = f" See `{context.command_path} --help`." if context else ""
+        code = _refuse(error.format_message() + help_hint)
+    except UserError as error:
+        code = _refuse(str(error))
+    except CarpoError as error:
+        hint = error.data.get("hint")
+        known = hint is None or hint.strip(".") in error.message
+        code = _refuse(error.message if known else f"{error.message} ({hint})")
+    except click.Abort:  # Ctrl-C before there is anything to end
+        code = 130
+    sys.exit(code)
+
+
+def _refuse(message: str) -> int:
+    click.echo("carpo-lsp: " + " ".join(message.split()), err=True)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

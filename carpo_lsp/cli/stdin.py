@@ -1,0 +1,66 @@
+"""Lines from stdin for kernels that ask for input, read without blocking the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import termios
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Stdin:
+    """Reads lines from a descriptor: a terminal, a pipe or a file."""
+
+    def __init__(self, fd: int = 0) -> None:
+        self._fd = fd
+        self._buffer = bytearray()
+        self.is_terminal = os.isatty(fd)
+
+    async def read_line(self, *, hidden: bool = False) -> str | None:
+        """The next line without its end, None at the end of the input.
+
+        A terminal does not show what is typed when it is `hidden`.
+        """
+        with _without_echo(self._fd) if hidden and self.is_terminal else contextlib.nullcontext():
+            while b"\n" not in self._buffer:
+                chunk = await self._read()
+                if not chunk:
+                    break
+                self._buffer += chunk
+        if not self._buffer:
+            return None
+        line, _, rest = self._buffer.partition(b"\n")
+        self._buffer = rest
+        return line.decode("utf-8", "replace").removesuffix("\r")
+
+    async def _read(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        try:
+            loop.add_reader(self._fd, ready.set)
+        except PermissionError:
+            # The system does not watch files, which are always ready.
+            return os.read(self._fd, 65536)
+        except OSError:
+            # There is no stdin.
+            return b""
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._fd)
+        return os.read(self._fd, 65536)
+
+
+@contextlib.contextmanager
+def _without_echo(fd: int) -> Iterator[None]:
+    before = termios.tcgetattr(fd)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(fd, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)

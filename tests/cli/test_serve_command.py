@@ -1,0 +1,163 @@
+"""The server as a process: how it starts, what it writes where, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from carpo_lsp import __version__
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from typing import IO
+
+    from cli_program import Program
+
+
+class Client:
+    """As much of a client as it takes."""
+
+    def __init__(self, reader: IO[bytes], writer: IO[bytes]) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._last_id = 0
+
+    def notify(self, method: str, params: Any = None) -> None:
+        self._send({"method": method, "params": params})
+
+    def request(self, method: str, params: Any = None) -> Any:
+        """The result; other messages that come before it are skipped."""
+        self._last_id += 1
+        self._send({"id": self._last_id, "method": method, "params": params})
+        while True:
+            message = self._receive()
+            if message.get("id") == self._last_id:
+                return message["result"]
+
+    def initialize(self) -> None:
+        self.request("initialize", {"processId": None, "rootUri": None, "capabilities": {}})
+        self.notify("initialized", {})
+
+    def end(self) -> None:
+        self.request("shutdown")
+        self.notify("exit")
+
+    def _send(self, message: dict[str, Any]) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        self._writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        self._writer.flush()
+
+    def _receive(self) -> dict[str, Any]:
+        header = b""
+        while not header.endswith(b"\r\n\r\n"):
+            byte = self._reader.read(1)
+            assert byte, "the server is gone"
+            header += byte
+        (length,) = re.findall(rb"Content-Length: (\d+)", header)
+        return json.loads(self._reader.read(int(length)))
+
+
+def connect(process: subprocess.Popen[bytes]) -> Client:
+    client = Client(process.stdout, process.stdin)
+    client.initialize()
+    return client
+
+
+def start_kernel(client: Client) -> None:
+    assert client.request("carpo/startKernel", {"language": "python"})["status"] == "idle"
+
+
+@pytest.mark.parametrize("command", [["--stdio"], ["serve"], []])
+def test_it_serves_stdio_until_the_client_ends_it(program: Program, command: list[str]) -> None:
+    process = program.start(*command)
+    connect(process).end()
+    assert process.wait() == 0
+    assert process.stderr.read() == b""
+
+
+def test_a_client_that_goes_away_takes_the_kernels_with_it(program: Program) -> None:
+    process = program.start()
+    start_kernel(connect(process))
+    process.stdin.close()
+    assert process.wait() == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_end_it_with_its_kernels(program: Program, number: signal.Signals) -> None:
+    process = program.start()
+    start_kernel(connect(process))
+    process.send_signal(number)
+    assert process.wait() == 128 + number
+    assert process.stderr.read() == b""
+
+
+def test_a_second_signal_ends_it_at_once(program: Program) -> None:
+    process = program.start("--log-level", "info")
+    client = connect(process)
+    kernel = client.request("carpo/startKernel", {"language": "python"})
+    os.kill(kernel["pid"], signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    while b"ending on SIGTERM" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGTERM)
+    assert b"ending at once on SIGTERM" in process.stderr.read()
+    assert process.wait() == 143
+    with pytest.raises(psutil.NoSuchProcess):
+        psutil.Process(kernel["pid"])
+
+
+def test_it_serves_one_client_on_tcp(program: Program) -> None:
+    process = program.start("--tcp", "0")
+    line = process.stderr.readline().decode()
+    (port,) = re.findall(r"127\.0\.0\.1:(\d+)", line)
+    with socket.create_connection(("127.0.0.1", int(port))) as connection:
+        stream = connection.makefile("rwb")
+        client = Client(stream, stream)
+        client.initialize()
+        client.end()
+        assert process.wait() == 0
+        stream.close()
+
+
+def test_messages_are_traced_and_the_log_goes_to_its_file(program: Program) -> None:
+    process = program.start("--trace", "trace.jsonl", "--log-file", "log", "--log-level", "debug")
+    connect(process).end()
+    assert process.wait() == 0
+    assert process.stderr.read() == b""
+    trace = (program.folder / "trace.jsonl").read_text().splitlines()
+    methods = [json.loads(line)["message"].get("method") for line in trace]
+    assert methods[:1] == ["initialize"]
+    assert methods[-1:] == ["exit"]
+    assert "DEBUG asyncio" in (program.folder / "log").read_text()
+
+
+def test_it_may_open_as_many_files_as_the_system_allows(program: Program) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    few: Callable[[], None] = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # noqa: E731 - typed
+    process = program.start(preexec_fn=few)
+    client = connect(process)
+    assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE) == (most, hard)
+    client.end()
+    assert process.wait() == 0
+
+
+def test_it_tells_its_version(program: Program) -> None:
+    done = program.run("--version")
+    assert (done.returncode, done.stdout) == (0, f"carpo-lsp {__version__}\n")
+
+
+@pytest.mark.parametrize("command", ["", "serve", "run", "kernels"])
+def test_help_is_at_hand(program: Program, command: str) -> None:
+    done = program.run(*command.split(), "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: carpo-lsp {command}")
