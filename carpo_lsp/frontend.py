@@ -30,7 +30,7 @@ from carpo_lsp.kernels.state import GRACE
 from carpo_lsp.kernels.transcript import Record, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
     from types import TracebackType
 
     from carpo_lsp.kernels.evaluation import Evaluation
@@ -257,13 +257,20 @@ class Frontend:
         await state.wait_ready()
         return state.snapshot(info=True, resources=True)
 
-    async def interrupt(self, kernel_id: str) -> None:
-        """Interrupt the running execution; the queued ones end as `aborted`."""
-        await self.manager.get(kernel_id).interrupt()
+    def interrupt(self, kernel_id: str) -> Coroutine[Any, Any, None]:
+        """Interrupt the running execution; the queued ones end as `aborted`.
 
-    async def restart_kernel(self, kernel_id: str) -> None:
-        """Replace a kernel, dead or alive, by a new one with the same id; returns when ready."""
-        await self.manager.get(kernel_id).restart()
+        Takes effect by the call, to be awaited for the rest: code queued after it runs.
+        """
+        return self.manager.get(kernel_id).interrupt()
+
+    def restart_kernel(self, kernel_id: str) -> Coroutine[Any, Any, None]:
+        """Replace a kernel, dead or alive, by a new one with the same id; returns when ready.
+
+        Takes effect by the call, to be awaited for the rest: code queued after it runs in the
+        new kernel.
+        """
+        return self.manager.get(kernel_id).restart()
 
     async def shutdown_kernel(self, kernel_id: str) -> None:
         """End a kernel; returns when its processes are gone."""

@@ -1,6 +1,7 @@
 """The carpo/* requests: one plain function each, from a workspace and params to a result.
 
-A `def` that returns a coroutine has looked at the documents before it waits for a kernel.
+A `def` that returns a coroutine has looked at the documents, and changed what it changes, before
+it waits for a kernel: what a client sends without waiting for an answer happens in that order.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from carpo_lsp.kernels.execution import ExecuteOptions
 from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
     from carpo_lsp.kernels.transcript import Record
@@ -29,8 +32,12 @@ def list_kernel_specs(
     return protocol.ListKernelSpecsResult(specs=tuple(specs))
 
 
-async def start_kernel(workspace: Workspace, params: protocol.StartKernelParams) -> protocol.Kernel:
+def start_kernel(
+    workspace: Workspace, params: protocol.StartKernelParams
+) -> Coroutine[Any, Any, protocol.Kernel]:
+    """Begins at once, so that a client that chose the id can send code without a wait."""
     frontend = workspace.frontend
+    restarted: Coroutine[Any, Any, None] | None = None
     if params.text_document is not None:
         document = workspace.documents.get(params.text_document.uri)
         kernel_id = workspace.kernel_for(
@@ -43,7 +50,7 @@ async def start_kernel(workspace: Workspace, params: protocol.StartKernelParams)
             limits=params.limits,
         )
         if frontend.get_kernel(kernel_id).status == "dead":
-            await frontend.restart_kernel(kernel_id)
+            restarted = frontend.restart_kernel(kernel_id)
     else:
         near = (
             Path(params.cwd) if params.cwd is not None else next(iter(workspace.root_paths), None)
@@ -57,8 +64,12 @@ async def start_kernel(workspace: Workspace, params: protocol.StartKernelParams)
             timeout=params.timeout or workspace.settings.kernel.timeout,
             limits=params.limits,
         )
-    await frontend.wait_ready(kernel_id)
-    return workspace.with_documents(frontend.get_kernel(kernel_id))
+
+    async def ready() -> protocol.Kernel:
+        await (restarted or frontend.wait_ready(kernel_id))
+        return workspace.with_documents(frontend.get_kernel(kernel_id))
+
+    return ready()
 
 
 async def attach_kernel(
@@ -184,15 +195,20 @@ async def history(workspace: Workspace, params: protocol.HistoryParams) -> proto
     return await workspace.frontend.history(params.kernel_id, params.n, params.pattern)
 
 
-async def interrupt(workspace: Workspace, params: protocol.InterruptParams) -> None:
-    await workspace.frontend.interrupt(params.kernel_id)
+def interrupt(workspace: Workspace, params: protocol.InterruptParams) -> Coroutine[Any, Any, None]:
+    return workspace.frontend.interrupt(params.kernel_id)
 
 
-async def restart_kernel(
+def restart_kernel(
     workspace: Workspace, params: protocol.RestartKernelParams
-) -> protocol.Kernel:
-    await workspace.frontend.restart_kernel(params.kernel_id)
-    return workspace.with_documents(workspace.frontend.get_kernel(params.kernel_id))
+) -> Coroutine[Any, Any, protocol.Kernel]:
+    restarted = workspace.frontend.restart_kernel(params.kernel_id)
+
+    async def ready() -> protocol.Kernel:
+        await restarted
+        return workspace.with_documents(workspace.frontend.get_kernel(params.kernel_id))
+
+    return ready()
 
 
 async def shutdown_kernel(workspace: Workspace, params: protocol.ShutdownKernelParams) -> None:

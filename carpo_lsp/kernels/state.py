@@ -27,7 +27,7 @@ from carpo_lsp.kernels.requests import Requests
 from carpo_lsp.kernels.startup import explain_end, explain_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from carpo_lsp.kernels.connection import Connection, Exit, OnMessage
     from carpo_lsp.kernels.evaluation import Evaluation
@@ -149,13 +149,24 @@ class KernelState:
                 raise KernelDied("The kernel was shut down while it started.")
             life.result()
 
-    async def restart(self) -> None:
+    def restart(self) -> Coroutine[Any, Any, None]:
         """Replace the kernel by a new one with the same id; what runs or waits ends as `died`.
 
-        A restart during a restart joins it. Raises `KernelStartFailed`.
+        What is queued from now on runs in the new kernel, for which the result waits. A restart
+        during a restart joins it; one during the start follows it. Raises `KernelDied` and,
+        awaited, `KernelStartFailed`.
         """
+        if self.status != "starting":
+            self._begin_restart()
+        return self._restarted()
+
+    async def _restarted(self) -> None:
         if self.status == "starting":
             await self.wait_ready()
+            self._begin_restart()
+        await self.wait_ready()
+
+    def _begin_restart(self) -> None:
         if self._shutdown is not None:
             raise KernelDied("The kernel is being shut down.")
         if self.status != "restarting":
@@ -163,7 +174,6 @@ class KernelState:
             self._announce("restarting")
             self._life = asyncio.create_task(self._restart(), name=f"restart {self.kernel_id}")
             self._life.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await self.wait_ready()
 
     async def shutdown(self, grace: float = GRACE) -> None:
         """End the kernel, at any time in its life; returns when its processes are gone."""
@@ -320,10 +330,16 @@ class KernelState:
         self.require_alive()
         self.executions.add(execution)
 
-    async def interrupt(self) -> None:
-        """Drop the queue and interrupt the running execution; returns when that has been asked."""
+    def interrupt(self) -> Coroutine[Any, Any, None]:
+        """Drop the queue at once; await the result to interrupt the running execution.
+
+        What is queued from now on is not meant.
+        """
         self.executions.abort_waiting()
-        if self.ready and await self.executions.begin_interrupt():
+        return self._interrupt(running=self.ready and self.executions.busy)
+
+    async def _interrupt(self, running: bool) -> None:
+        if running and await self.executions.begin_interrupt():
             await self._connection.interrupt()
 
     # Its limits, see `limits.Limited`
