@@ -60,12 +60,12 @@ def interrupt(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any,
         busy = own if own or arguments else busy
     if not busy:
         raise InvalidParams("Nothing runs.")
-    return _each(kernel.interrupt for kernel in busy)
+    return _each(kernel.interrupt() for kernel in busy)
 
 
 def restart_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
     """Restart a document's kernels."""
-    return _each(kernel.restart for kernel in _some_kernels(workspace, arguments))
+    return _each(kernel.restart() for kernel in _some_kernels(workspace, arguments))
 
 
 def shutdown_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
@@ -120,8 +120,14 @@ def _kernels(workspace: Workspace, arguments: list[Any]) -> list[KernelState]:
     return [kernel for kernel in kernels if kernel.kernel_id in bound]
 
 
-async def _each(calls: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-    await asyncio.gather(*[call() for call in calls])
+def _each(calls: Iterable[Coroutine[Any, Any, None]]) -> Coroutine[Any, Any, None]:
+    """Make the calls now, and wait for them in the result."""
+    made = list(calls)
+
+    async def wait() -> None:
+        await asyncio.gather(*made)
+
+    return wait()
 
 
 COMMANDS: Final[dict[str, Callable[[Workspace, list[Any]], Coroutine[Any, Any, None] | None]]] = {
