@@ -38,7 +38,8 @@ class Externals:
     def feed(self, message: Message, late: bool) -> Iterator[Event]:
         """Take an iopub message of an execute request that is not the running one of ours.
 
-        `late` says that the request was ours and has ended: a thread it left behind still prints.
+        `late` says that the request was ours and has ended, and a thread it left behind still
+        prints, or that the message names no request.
         """
         if late:
             yield from self._feed_late(message)

@@ -150,8 +150,9 @@ class ExecutionQueue:
             self._feed(current, message)
         elif not self._open:
             return False  # the rest of what a kernel that is being ended had to say
-        elif message.channel == "iopub" and message.parent_type == "execute_request":
-            self._tell(self._externals.feed(message, late=message.parent_id in self._ended))
+        elif message.channel == "iopub" and message.parent_type in ("execute_request", ""):
+            late = not message.parent_id or message.parent_id in self._ended
+            self._tell(self._externals.feed(message, late))
             self._changed()
         else:
             return False
