@@ -96,7 +96,9 @@ class KernelManager:
         def connect(on_message: OnMessage) -> Connection:
             return AttachedConnection(connection_file, info, on_message, context=self.context)
 
-        spec = Spec(name="", path="", argv=(), display_name="", language="")
+        # What it is, it will tell itself.
+        name = f"The kernel of {connection_file}"
+        spec = Spec(name="", path="", argv=(), display_name=name, language="")
         state = KernelState(state_id, spec, connect, self._on_event)
         self._kernels[state_id] = state
         state.start()
