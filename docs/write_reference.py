@@ -42,10 +42,10 @@ name = "python3"
 scope = "document"
 ```
 
-A wrong value is as if it had not been given, and the user is told so once. A project's file may
-set what is harmless, as said with each setting: it chooses among the installed kernels, and
-cannot name a command, a path or an interpreter to run. Keys that are not listed are left to the
-client: `carpo.notifications` is one that the [protocol](protocol.md) uses.
+A wrong value is as if it had not been given, and the user is told so once. A project's file sets
+what is harmless, and nothing that is marked *not for projects* below: it chooses among the
+installed kernels, and cannot name a command, a path or an interpreter to run. Keys that are not
+listed are left to the client: `carpo.notifications` is one that the [protocol](protocol.md) uses.
 """
 
 COMMANDS_HEAD = """\
@@ -81,12 +81,12 @@ def settings_page() -> str:
     for section in sections:
         texts = _docstrings(section.hint)
         parts.append(f"## carpo.{section.wire}\n\n{inspect.getdoc(section.hint)}\n")
-        for field in settings.fields_of(section.hint):
-            parts.append(
-                f"**`carpo.{section.wire}.{field.wire}`**: {_type(field.hint)}, "
-                f"default `{json.dumps(_default(field))}`"
-                f"{'' if field.project else '; not for projects'}\n\n{texts[field.name]}\n"
-            )
+        parts += [
+            f"**`carpo.{section.wire}.{field.wire}`**: {_type(field.hint)}, "
+            f"default `{json.dumps(_default(field))}`"
+            f"{'' if field.project else ' (*not for projects*)'}\n\n{texts[field.name]}\n"
+            for field in settings.fields_of(section.hint)
+        ]
     return "\n".join(parts)
 
 

@@ -7,54 +7,22 @@ import venv
 from pathlib import Path
 
 import pytest
+from layouts import empty_home, make
 
 from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.environments import environment_at, near, spec_at
 
-VARIABLES = (
-    "VIRTUAL_ENV",
-    "CONDA_PREFIX",
-    "CONDA_EXE",
-    "CONDA_ENVS_PATH",
-    "MAMBA_ROOT_PREFIX",
-    "UV_PROJECT_ENVIRONMENT",
-    "POETRY_CACHE_DIR",
-    "POETRY_VIRTUALENVS_PATH",
-)
-
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without environments, and none active."""
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
-    return home
+    return empty_home(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def project(home: Path) -> Path:
     folder = home / "project"
     folder.mkdir()
-    return folder
-
-
-def make(folder: Path, *, conda: bool = False, kernel: bool = True, config: str = "") -> Path:
-    """An environment by its layout."""
-    library = folder / "lib" / "python3.12" / "site-packages"
-    library.mkdir(parents=True)
-    (folder / "bin").mkdir()
-    (folder / "bin" / "python").symlink_to(sys.executable)
-    if kernel:
-        (library / "ipykernel").mkdir()
-    if conda:
-        (folder / "conda-meta").mkdir()
-    else:
-        (folder / "pyvenv.cfg").write_text(f"home = /usr/bin\n{config}")
     return folder
 
 

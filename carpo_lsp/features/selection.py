@@ -1,0 +1,181 @@
+"""carpo.selectKernel: run a document in a kernel of the user's choice, this time and later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from lsprotocol.types import MessageType
+
+from carpo_lsp.choice import environments_near
+from carpo_lsp.errors import InvalidParams
+from carpo_lsp.features.arguments import resolve, resolve_document
+from carpo_lsp.features.kernels import main_language
+from carpo_lsp.kernels import environments
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+    from carpo_lsp.documents.document import Document
+    from carpo_lsp.kernels.specs import Spec
+    from carpo_lsp.protocol import Kernel
+    from carpo_lsp.workspace import Workspace
+
+NAME_KEYS = ("name", "kernel", "kernelId")
+
+
+@attrs.frozen
+class Option:
+    """A kernel to choose: one that runs, or one to start from a kernelspec."""
+
+    title: str
+    names: frozenset[str]
+    """What it is asked for by."""
+    kernel_id: str | None = None
+    spec: Spec | None = None
+    environment: environments.Environment | None = None
+
+
+def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
+    """Run a document in another kernel: a running one, a kernelspec or a Python environment.
+
+    `["name"]`, `[uri, "name"]` or `[{uri, name}]`, where the name is that of a kernelspec or an
+    environment, a path, or the id of a running kernel. Without a name the user is asked; a client
+    that cannot ask shows what there is. A kernelspec is remembered for the project.
+    """
+    document, language, name = _read(workspace, arguments)
+    options = list(_options(workspace, document, language))
+    if name is not None:
+        return _take(workspace, document, language, _find(options, name))
+    if not workspace.client.can_ask:
+        known = ", ".join(repr(_name(option)) for option in options) or "none"
+        raise InvalidParams(
+            f"Give carpo.selectKernel the name of a kernel: {known}. The arguments are "
+            '["name"] or [uri, "name"].'
+        )
+
+    async def ask() -> None:
+        question = f"Which kernel is to run {document.uri.rpartition('/')[2]}?"
+        title = await workspace.client.choose(question, [option.title for option in options])
+        chosen = next((option for option in options if option.title == title), None)
+        if chosen is not None:
+            await _take(workspace, document, language, chosen)
+
+    return ask()
+
+
+def _read(workspace: Workspace, arguments: list[Any]) -> tuple[Document, str, str | None]:
+    """The document and the language that are meant, and the kernel that is asked for, if any."""
+    name: Any = None
+    for argument in arguments[:1]:
+        if isinstance(argument, dict):
+            given = (argument.get(key) for key in NAME_KEYS)
+            name = next((value for value in given if value is not None), None)
+            if not argument.keys() - NAME_KEYS:
+                arguments = []
+    if len(arguments) == 1 and isinstance(arguments[0], str):
+        if workspace.find_document(arguments[0]) is None:
+            arguments, name = [], arguments[0]
+    elif len(arguments) > 1 and isinstance(arguments[1], str) and not arguments[1].isdigit():
+        arguments, name = arguments[:1], arguments[1]
+    if name is not None and not (isinstance(name, str) and name):
+        raise InvalidParams(f"arguments: {name!r} is not the name of a kernel.")
+    document = resolve_document(workspace, arguments)
+    try:
+        cell = document.cell_at(resolve(workspace, arguments).position.line)
+    except InvalidParams:  # no place in the document is known, nor needed
+        cell = None
+    code = cell is not None and cell.kind == "code"
+    language = cell.language if cell is not None and code else main_language(document)
+    return document, language, name
+
+
+def _options(workspace: Workspace, document: Document, language: str) -> Iterator[Option]:
+    """What serves a language, running ones first; everything, where nothing does."""
+    frontend = workspace.frontend
+    kernels = [kernel for kernel in frontend.list_kernels() if kernel.status != "dead"]
+    wish = workspace.wish(document, language)
+    near = list(environments_near([wish.folder], wish.roots)) if language == "python" else []
+    specs = frontend.manager.specs.all()
+    fitting = [spec for spec in specs if spec.serves(language)]
+    for kernel in kernels:
+        if kernel.language == language or not (fitting or near):
+            names = frozenset({kernel.kernel_id})
+            yield Option(_title_of_running(kernel), names, kernel_id=kernel.kernel_id)
+    for environment in near:
+        spec = environment.spec()
+        title = f"{spec.display_name} at {spec.path}"
+        if not environment.has_kernel:
+            title += ", without ipykernel"
+        names = frozenset({spec.name, spec.path, str(environment.python), spec.display_name})
+        yield Option(title, names, spec=spec, environment=environment)
+    for spec in fitting or specs:
+        title = f"{spec.display_name} [{spec.name}]"
+        yield Option(title, frozenset({spec.name, spec.path, spec.display_name}), spec=spec)
+
+
+def _title_of_running(kernel: Kernel) -> str:
+    facts: list[str] = [kernel.status]
+    if kernel.pid is not None:
+        facts.append(f"pid {kernel.pid}")
+    if kernel.resources is not None:
+        facts.append(f"{kernel.resources.rss_bytes // 2**20} MB")
+    names = [uri.rpartition("/")[2] for uri in kernel.documents]
+    facts += names[:2]
+    return f"{kernel.display_name}, running ({', '.join(facts)})"
+
+
+def _name(option: Option) -> str:
+    return option.kernel_id or (option.spec.name if option.spec is not None else option.title)
+
+
+def _find(options: list[Option], name: str) -> Option:
+    """The option of a name, which may also be the path of one that is not listed.
+
+    Raises `InvalidParams`, `KernelStartFailed` or `NoKernelForLanguage`.
+    """
+    for option in options:
+        if name in option.names:
+            return option
+    if "/" in name:
+        spec = environments.spec_at(Path(name).expanduser().absolute())
+        if spec is not None:
+            return Option(name, frozenset({name}), spec=spec)
+    known = ", ".join(repr(_name(option)) for option in options) or "none"
+    raise InvalidParams(f"No kernel is named {name!r}; there are: {known}.")
+
+
+def _take(
+    workspace: Workspace, document: Document, language: str, option: Option
+) -> Coroutine[Any, Any, None]:
+    """Bind the document, and once the kernel is ready say so and remember the choice.
+
+    Raises `CarpoError`, as the coroutine does for a kernel that does not start.
+    """
+    frontend = workspace.frontend
+    project = workspace.project_of(document)
+    if option.kernel_id is not None:
+        kernel_id = option.kernel_id
+        workspace.select_kernel(document.uri, kernel_id, language)
+    else:
+        assert option.spec is not None  # an option is one or the other
+        if option.environment is not None:
+            option.environment.require_kernel()
+        bound = workspace.bound_kernel(document, language)
+        if bound is not None and frontend.manager.get(bound).spec.path == option.spec.path:
+            kernel_id = bound
+        else:
+            workspace.documents.unbind(document.uri, language)
+            kernel_id = workspace.bind_to(document, language, option.spec)
+    spec = frontend.manager.get(kernel_id).spec
+
+    async def finish() -> None:
+        await frontend.wait_ready(kernel_id)
+        if spec.path:  # else a kernel that somebody else has started
+            workspace.choices.remember(project, language, spec)
+        name = document.uri.rpartition("/")[2]
+        display_name = frontend.get_kernel(kernel_id).display_name
+        workspace.client.show_message(f"{name} runs in {display_name}.", MessageType.Info)
+
+    return finish()
