@@ -126,16 +126,18 @@ class Executor:
                     display.show(event)
                 case InputRequested(execution_id=id_) as request if id_ == execution_id:
                     await self._stop_answering()
-                    self._screen.write(STDOUT, request.prompt)
-                    await self._screen.flush()
                     self._answering = asyncio.create_task(self._answer(request))
                 case _Notice(text):
                     self._screen.note(text)
             await self._screen.flush()
 
     async def _answer(self, request: InputRequested) -> None:
-        with self._screen.reading():
-            line = await self._stdin.read_line(hidden=request.password)
+        # What is typed is hidden before the prompt invites to type.
+        hidden = self._stdin.hidden() if request.password else contextlib.nullcontext()
+        with hidden, self._screen.reading():
+            self._screen.write(STDOUT, request.prompt)
+            await self._screen.flush()
+            line = await self._stdin.read_line()
         if line is None:
             self._problem = "asks for input, and stdin is at its end"
             await self._frontend.interrupt(request.kernel_id)

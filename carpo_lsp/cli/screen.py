@@ -36,6 +36,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._pending: deque[tuple[int, memoryview]] = deque()
+        self._writing = asyncio.Lock()
         self._encoding = sys.stdout.encoding
         self._places = {fd: _place(fd) for fd in (0, STDOUT, STDERR)}
         # The places where the last thing written was not a whole line.
@@ -80,16 +81,17 @@ class Screen:
 
         What has not been written when it is cancelled stays queued.
         """
-        while self._pending:
-            fd, data = self._pending[0]
-            await _until_writable(fd)
-            if self._progress and self._places[fd] == self._places[STDERR]:
-                self._progress.hide()
-            written = os.write(fd, data[:PIECE])
-            if written < len(data):
-                self._pending[0] = (fd, data[written:])
-            else:
-                self._pending.popleft()
+        async with self._writing:
+            while self._pending:
+                fd, data = self._pending[0]
+                await _until_writable(fd)
+                if self._progress and self._places[fd] == self._places[STDERR]:
+                    self._progress.hide()
+                written = os.write(fd, data[:PIECE])
+                if written < len(data):
+                    self._pending[0] = (fd, data[written:])
+                else:
+                    self._pending.popleft()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

@@ -20,17 +20,27 @@ class Stdin:
         self._buffer = bytearray()
         self.is_terminal = os.isatty(fd)
 
-    async def read_line(self, *, hidden: bool = False) -> str | None:
-        """The next line without its end, None at the end of the input.
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Meanwhile a terminal does not show what is typed."""
+        if not self.is_terminal:
+            yield
+            return
+        before = termios.tcgetattr(self._fd)
+        silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+        termios.tcsetattr(self._fd, termios.TCSADRAIN, silent)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, before)
 
-        A terminal does not show what is typed when it is `hidden`.
-        """
-        with _without_echo(self._fd) if hidden and self.is_terminal else contextlib.nullcontext():
-            while b"\n" not in self._buffer:
-                chunk = await self._read()
-                if not chunk:
-                    break
-                self._buffer += chunk
+    async def read_line(self) -> str | None:
+        """The next line without its end, None at the end of the input."""
+        while b"\n" not in self._buffer:
+            chunk = await self._read()
+            if not chunk:
+                break
+            self._buffer += chunk
         if not self._buffer:
             return None
         line, _, rest = self._buffer.partition(b"\n")
@@ -53,14 +63,3 @@ class Stdin:
         finally:
             loop.remove_reader(self._fd)
         return os.read(self._fd, 65536)
-
-
-@contextlib.contextmanager
-def _without_echo(fd: int) -> Iterator[None]:
-    before = termios.tcgetattr(fd)
-    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-    termios.tcsetattr(fd, termios.TCSADRAIN, silent)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)

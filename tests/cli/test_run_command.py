@@ -233,8 +233,8 @@ def test_stdin_answers_input_to_its_end(program: Program, write: Write) -> None:
 
 LOOP = """\
 import time
-print("running", flush=True)
 try:
+    print("running", flush=True)
     while True:
         time.sleep(0.01)
 except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import signal
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from cli_program import LONG
 
 from carpo_lsp import __version__
 
@@ -104,15 +104,15 @@ def test_a_second_signal_ends_it_at_once(program: Program) -> None:
     process = program.start("--log-level", "info")
     client = connect(process)
     kernel = client.request("carpo/startKernel", {"language": "python"})
-    os.kill(kernel["pid"], signal.SIGSTOP)
+    stopped = psutil.Process(kernel["pid"])
+    stopped.suspend()
     process.send_signal(signal.SIGTERM)
     while b"ending on SIGTERM" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGTERM)
     assert b"ending at once on SIGTERM" in process.stderr.read()
     assert process.wait() == 143
-    with pytest.raises(psutil.NoSuchProcess):
-        psutil.Process(kernel["pid"])
+    stopped.wait(LONG)
 
 
 def test_it_serves_one_client_on_tcp(program: Program) -> None:
