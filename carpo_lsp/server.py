@@ -22,8 +22,10 @@ from carpo_lsp.features import (
     completion,
     configuration,
     definition,
+    hints,
     hover,
     kernels,
+    lenses,
     resolve,
     signature,
     symbols,
@@ -32,6 +34,7 @@ from carpo_lsp.features import (
 )
 from carpo_lsp.features.commands import COMMANDS, Commands
 from carpo_lsp.jsonrpc import INVALID_REQUEST, METHOD_NOT_FOUND, NOT_INITIALIZED, Endpoint, RpcError
+from carpo_lsp.present import Presenter
 from carpo_lsp.protocol import to_wire
 from carpo_lsp.push import Pusher
 from carpo_lsp.transport import FrameParser, OnConnect, OnData
@@ -47,7 +50,8 @@ Handler: TypeAlias = Callable[..., Any]
 Transport: TypeAlias = Callable[[OnConnect], Awaitable[None]]
 
 # pygls keeps copies of the documents, at 15 ms a keystroke in a large one, and would not await an
-# `async def` for `initialized`. Without its handlers the registered one is all that runs.
+# `async def` for `initialized`; it knows no progress displays but its own. Without its handlers the
+# registered one is all that runs.
 _NOT_FOR_PYGLS = (
     types.INITIALIZED,
     types.TEXT_DOCUMENT_DID_OPEN,
@@ -57,6 +61,7 @@ _NOT_FOR_PYGLS = (
     types.NOTEBOOK_DOCUMENT_DID_CHANGE,
     types.NOTEBOOK_DOCUMENT_DID_CLOSE,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS,
+    types.WINDOW_WORK_DONE_PROGRESS_CANCEL,
 )
 
 _NOTEBOOKS = types.NotebookDocumentSyncOptions(
@@ -80,6 +85,8 @@ FEATURES: dict[str, tuple[Handler, Any]] = {
     ),
     types.TEXT_DOCUMENT_DEFINITION: (definition.definition, types.DefinitionOptions()),
     types.WORKSPACE_SYMBOL: (variables.workspace_symbols, types.WorkspaceSymbolOptions()),
+    types.TEXT_DOCUMENT_INLAY_HINT: (hints.inlay_hints, types.InlayHintOptions()),
+    types.TEXT_DOCUMENT_CODE_LENS: (lenses.code_lenses, types.CodeLensOptions()),
     types.TEXT_DOCUMENT_CODE_ACTION: (actions.code_actions, actions.OPTIONS),
     types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (
         symbols.document_symbols,
@@ -319,6 +326,10 @@ def create_server(frontend: Frontend) -> CarpoServer:
     pusher = Pusher(workspace, server.protocol.notify, lambda: server.congested)
     server.on_drain = pusher.flush
     frontend.subscribe(pusher.on_event)
+    presenter = Presenter(workspace)
+    frontend.subscribe(presenter.on_event)
+    workspace.on_edit = presenter.on_edit
+    workspace.on_clear = presenter.on_clear
 
     def initialize(params: types.InitializeParams) -> None:
         sync.initialize(workspace, params, server.position_encoding)
@@ -327,12 +338,17 @@ def create_server(frontend: Frontend) -> CarpoServer:
         workspace.client.wants_notifications = True
         return function(workspace, protocol.parse(params_type, params))
 
+    def cancel_progress(params: types.WorkDoneProgressCancelParams) -> None:
+        presenter.cancel_progress(params.token)
+
     async def shutdown(_: None) -> None:
+        presenter.close()
         await frontend.close()
 
     workspace.client.connect(server.protocol.notify, server.protocol.send_request)
     server.add_request(types.INITIALIZE, initialize)
     server.add_request(types.SHUTDOWN, shutdown)
+    server.add_notification(types.WINDOW_WORK_DONE_PROGRESS_CANCEL, cancel_progress)
     for method, function in (*sync.HANDLERS.items(), *configuration.HANDLERS.items()):
         server.add_notification(method, functools.partial(function, workspace))
     for method, (params_type, function) in kernels.HANDLERS.items():

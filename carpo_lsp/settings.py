@@ -67,12 +67,24 @@ class Output:
 
 
 @attrs.frozen(kw_only=True)
+class Results:
+    """What is shown of results in the document."""
+
+    show: Literal["auto", "hint", "diagnostic", "off"] = _project("auto")
+    """How a short result stands beside its cell: as an inlay hint where the client can refresh
+    them and else as a diagnostic (auto), always as one of the two, or not at all (off)."""
+    notify_after: float = _project(10.0)
+    """Seconds after which the end of an execution is told by a message."""
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """All settings. Wire names are camelCase: `carpo.output.maxPushBytes`."""
 
     kernel: Kernel = attrs.field(factory=Kernel)
     completion: Completion = attrs.field(factory=Completion)
     output: Output = attrs.field(factory=Output)
+    results: Results = attrs.field(factory=Results)
 
 
 @attrs.frozen

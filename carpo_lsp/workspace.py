@@ -71,10 +71,11 @@ class Workspace:
         self.last_place: tuple[str, Position] | None = None
         """Document and position of the client's last code action, hover or completion."""
         self.runs = Runs()
+        self.on_edit: Callable[[str], None] = lambda uri: None
+        """Called with the URI of a document that has been opened, edited or closed."""
+        self.on_clear: Callable[[str], None] = lambda uri: None
+        """Called with the URI of a document whose outputs have been cleared."""
         self.live = Live()
-        self.on_change: Callable[[str], None] = lambda uri: None
-        """Called with the URI of a document that has been opened, edited or closed, or whose
-        results have been cleared."""
         self._shared: dict[Sharing, str] = {}
         self._places: Recent[str, Place] = Recent(KEPT_EXECUTIONS)
         frontend.subscribe(self._on_event)
@@ -176,7 +177,7 @@ class Workspace:
             self.client.show_once(note)
         if not self.client.wants_notifications:
             name = document.uri.rpartition("/")[2]
-            message = f"{name} runs in {choice.spec.display_name}, {choice.reason}."
+            message = f"{name} runs in {choice.spec.display_name}: {choice.reason}."
             self.client.show_message(message, MessageType.Info)
 
     def kernels_of(self, document: Document) -> set[str]:

@@ -144,6 +144,8 @@ COMMANDS: Final[dict[str, Callable[[Workspace, list[Any]], Coroutine[Any, Any, N
     "shutdownKernel": shutdown_kernel,
     "selectKernel": selection.select_kernel,
     "answer": answer,
+    "showOutput": results.show_output,
+    "clearOutput": results.clear_output,
     "exportNotebook": export.export_notebook,
 }
 """Each by its name without `carpo.`; a coroutine is what goes on after the answer."""

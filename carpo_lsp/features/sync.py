@@ -51,18 +51,21 @@ def did_open(workspace: Workspace, params: types.DidOpenTextDocumentParams) -> N
     item = params.text_document
     document = workspace.documents.open(item.uri, item.language_id, item.version, item.text)
     workspace.runs.reopen(document)
+    workspace.on_edit(item.uri)
 
 
 def did_change(workspace: Workspace, params: types.DidChangeTextDocumentParams) -> None:
     changes = [(_range(change), change.text) for change in params.content_changes]
     identifier = params.text_document
     workspace.documents.change(identifier.uri, identifier.version, changes)
+    workspace.on_edit(identifier.uri)
 
 
 def did_close(workspace: Workspace, params: types.DidCloseTextDocumentParams) -> None:
     workspace.documents.close(params.text_document.uri)
     workspace.runs.close(params.text_document.uri)
     workspace.live.forget_document(params.text_document.uri)
+    workspace.on_edit(params.text_document.uri)
 
 
 def did_open_notebook(workspace: Workspace, params: types.DidOpenNotebookDocumentParams) -> None:
@@ -97,6 +100,7 @@ def did_change_notebook(
     for content in cells.text_content or ():
         changes = [(_range(change), change.text) for change in content.changes]
         workspace.documents.change(content.document.uri, content.document.version, changes)
+        workspace.on_edit(content.document.uri)
 
 
 def did_close_notebook(workspace: Workspace, params: types.DidCloseNotebookDocumentParams) -> None:

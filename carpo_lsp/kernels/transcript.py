@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from carpo_lsp.kernels.events import (
@@ -33,6 +34,8 @@ class Record:
         self.error: dict[str, Any] | None = None
         self.user_expressions: dict[str, Any] | None = None
         self.duration_ms: float | None = None
+        self.started: float | None = None
+        """When it began to run, in seconds of `time.monotonic`."""
         self._spool = spool
         self._entries: list[tuple[Output | SpooledText, str | None]] = []
         self._clear_next = False
@@ -53,6 +56,8 @@ class Record:
         """Take an event of this execution."""
         if isinstance(event, StateChanged):
             self.state = event.state
+            if event.state == "running" and self.started is None:
+                self.started = time.monotonic()
             self.execution_count = event.execution_count or self.execution_count
             self.error = event.error or self.error
             self.user_expressions = event.user_expressions
@@ -126,6 +131,12 @@ class Transcript:
             for key in [key for key, _ in zip(ended, range(excess), strict=False)]:
                 del self._records[key]
         return record
+
+    def forget(self, execution_id: str) -> None:
+        """Drop the record of an ended execution: nobody wants to see its outputs any more."""
+        record = self._records.get(execution_id)
+        if record is not None and record.done:
+            del self._records[execution_id]
 
     def apply(self, event: Event) -> None:
         """Take any event; those of executions nobody opened (external ones) open a record."""
