@@ -18,7 +18,6 @@ from carpo_lsp.errors import KernelNotFound
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.transcript import KEPT_EXECUTIONS
-from carpo_lsp.live import Live
 from carpo_lsp.runs import Runs
 from carpo_lsp.settings import Settings
 
@@ -75,7 +74,6 @@ class Workspace:
         """Called with the URI of a document that has been opened, edited or closed."""
         self.on_clear: Callable[[str], None] = lambda uri: None
         """Called with the URI of a document whose outputs have been cleared."""
-        self.live = Live()
         self._shared: dict[Sharing, str] = {}
         self._places: Recent[str, Place] = Recent(KEPT_EXECUTIONS)
         frontend.subscribe(self._on_event)
@@ -324,7 +322,6 @@ class Workspace:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, StatusChanged) and not self._exists(event.kernel_id):
             self.documents.unbind_kernel(event.kernel_id)
-            self.live.forget_kernel(event.kernel_id)
             for sharing, kernel_id in list(self._shared.items()):
                 if kernel_id == event.kernel_id:
                     del self._shared[sharing]

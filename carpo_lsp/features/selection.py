@@ -13,6 +13,7 @@ from carpo_lsp.errors import InvalidParams
 from carpo_lsp.features.arguments import resolve, resolve_document
 from carpo_lsp.features.kernels import main_language
 from carpo_lsp.kernels import environments
+from carpo_lsp.kernels.specs import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -94,13 +95,14 @@ def _read(workspace: Workspace, arguments: list[Any]) -> tuple[Document, str, st
 def _options(workspace: Workspace, document: Document, language: str) -> Iterator[Option]:
     """What serves a language, running ones first; everything, where nothing does."""
     frontend = workspace.frontend
-    kernels = [kernel for kernel in frontend.list_kernels() if kernel.status != "dead"]
+    kernels = map(workspace.with_documents, frontend.list_kernels())
     wish = workspace.wish(document, language)
     near = list(environments_near([wish.folder], wish.roots)) if language == "python" else []
     specs = frontend.manager.specs.all()
     fitting = [spec for spec in specs if spec.serves(language)]
     for kernel in kernels:
-        if kernel.language == language or not (fitting or near):
+        fits = canonical(kernel.language) == canonical(language) or not (fitting or near)
+        if fits and kernel.status != "dead":
             names = frozenset({kernel.kernel_id})
             yield Option(_title_of_running(kernel), names, kernel_id=kernel.kernel_id)
     for environment in near:
