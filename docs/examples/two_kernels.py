@@ -116,7 +116,10 @@ def main() -> None:
     editor.run("greeting.py", 8)
     editor.run("numbers.py", 5)
     kernels = editor.client.request("carpo/listKernels", {})["kernels"]
-    say("server", f"{len(kernels)} kernels run: {', '.join(k['displayName'] for k in kernels)}")
+    say(
+        "server",
+        f"{len(kernels)} kernels run: {', '.join(kernel['language'] for kernel in kernels)}",
+    )
     say("server", f"exit code {editor.client.close()}")
 
 
