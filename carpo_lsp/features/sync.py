@@ -24,9 +24,8 @@ def initialize(workspace: Workspace, params: types.InitializeParams, encoding: s
     experimental = section_of(params.capabilities.experimental)
     client = workspace.client
     client.introduce(params.client_info.name if params.client_info else "", params.capabilities)
-    client.wants_notifications = True in (
-        options.get("notifications"),
-        experimental.get("notifications"),
+    client.wants_notifications = any(
+        section.get("notifications") is True for section in (options, experimental)
     )
     workspace.documents.encoding = Encoding(encoding)
     for folder in params.workspace_folders or ():
