@@ -239,9 +239,11 @@ class Frontend:
         await state.wait_ready()
         return state.kernel_id
 
-    async def wait_ready(self, kernel_id: str) -> None:
-        """Wait for a start under way. Raises `KernelStartFailed` or `KernelDied`."""
-        await self.manager.get(kernel_id).wait_ready()
+    def wait_ready(self, kernel_id: str) -> Coroutine[Any, Any, None]:
+        """Wait for a start under way. Raises `KernelNotFound` and, awaited, `KernelStartFailed`
+        or `KernelDied`."""
+        # Looked up now: a start that fails at once takes the kernel off the list.
+        return self.manager.get(kernel_id).wait_ready()
 
     def list_kernels(self) -> list[protocol.Kernel]:
         """The kernels, with the memory and processor time they use."""

@@ -37,7 +37,6 @@ def start_kernel(
 ) -> Coroutine[Any, Any, protocol.Kernel]:
     """Begins at once, so that a client that chose the id can send code without a wait."""
     frontend = workspace.frontend
-    restarted: Coroutine[Any, Any, None] | None = None
     if params.text_document is not None:
         document = workspace.documents.get(params.text_document.uri)
         kernel_id = workspace.kernel_for(
@@ -49,8 +48,7 @@ def start_kernel(
             timeout=params.timeout,
             limits=params.limits,
         )
-        if frontend.get_kernel(kernel_id).status == "dead":
-            restarted = frontend.restart_kernel(kernel_id)
+        dead = frontend.get_kernel(kernel_id).status == "dead"
     else:
         near = (
             Path(params.cwd) if params.cwd is not None else next(iter(workspace.root_paths), None)
@@ -64,9 +62,11 @@ def start_kernel(
             timeout=params.timeout or workspace.settings.kernel.timeout,
             limits=params.limits,
         )
+        dead = False
+    started = (frontend.restart_kernel if dead else frontend.wait_ready)(kernel_id)
 
     async def ready() -> protocol.Kernel:
-        await (restarted or frontend.wait_ready(kernel_id))
+        await started
         return workspace.with_documents(frontend.get_kernel(kernel_id))
 
     return ready()
