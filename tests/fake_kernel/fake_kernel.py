@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Parent = dict[str, Any]
 
@@ -78,6 +79,7 @@ class Kernel:
         self.interruptible = False
         self.count = 0
         self.inputs: list[str] = []
+        self.late: list[Callable[[], None]] = []
         threading.Thread(target=self.beat, daemon=True).start()
 
     def bind(self, kind: int, channel: str) -> Any:
@@ -137,6 +139,8 @@ class Kernel:
             if msg_type == "execute_request":
                 self.execute(ident, parent)
                 continue
+            while self.late:
+                self.late.pop(0)()
             if msg_type.endswith("_request"):
                 self.reply(self.shell, ident, parent, self.answer(msg_type, parent["content"]))
             elif msg_type.startswith("comm_"):
@@ -245,7 +249,6 @@ class Script:
         }
         self.to_reply = True
         self.idle_first = False
-        self.late: list[str] = []
 
     def run(self) -> None:
         try:
@@ -265,8 +268,6 @@ class Script:
         else:
             self.send_reply()
             self.become_idle()
-        for rest in self.late:
-            self.do_stream(rest)
 
     def fail(self, stop: Stop) -> None:
         self.reply |= stop.reply
@@ -292,8 +293,10 @@ class Script:
         self.publish("stream", {"name": name, "text": text + "\n"})
 
     def do_flood(self, rest: str) -> None:
-        """`flood N`: N stream messages, the numbers from 0."""
-        for number in range(int(rest)):
+        """`flood N`: N stream messages, the numbers from 0; without N until SIGINT."""
+        for number in range(int(rest)) if rest else itertools.count():
+            if self.kernel.interrupted:
+                raise KeyboardInterrupt
             self.publish("stream", {"name": "stdout", "text": f"{number}\n"})
 
     def do_result(self, rest: str) -> None:
@@ -321,8 +324,8 @@ class Script:
         self.reply["payload"] += [{"source": "page", "data": {"text/plain": rest}, "start": 0}]
 
     def do_late(self, rest: str) -> None:
-        """`late NAME TEXT`: as `stream`, after reply and idle."""
-        self.late.append(rest)
+        """`late NAME TEXT`: as `stream`, after the end of this, at the next question."""
+        self.kernel.late.append(lambda: self.do_stream(rest))
 
     def do_print(self, rest: str) -> None:
         """Write on the process's own stderr."""

@@ -1,0 +1,232 @@
+"""Kernels with more than one client: ours and a client of jupyter_client, on a real kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+from jupyter_client.asynchronous import AsyncKernelClient
+from support import FAKE, Events, check_order, is_alive, read_json, text_of
+
+from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.frontend import Frontend
+from carpo_lsp.kernels import attached
+from carpo_lsp.kernels.events import StateChanged
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+SLEEP = "import time\nprint('asleep', flush=True)\ntime.sleep(600)"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def frontend() -> AsyncIterator[Frontend]:
+    async with Frontend() as frontend:
+        yield frontend
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kernel(frontend: Frontend) -> str:
+    return await frontend.start_kernel(spec_name="python3")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(frontend: Frontend, kernel: str) -> AsyncIterator[AsyncKernelClient]:
+    file = frontend.get_kernel(kernel).connection_file
+    assert file is not None
+    client = AsyncKernelClient(connection_file=file)
+    client.load_connection_file()
+    client.start_channels(hb=False)
+    await client.wait_for_ready(timeout=10)
+    yield client
+    client.stop_channels()
+
+
+async def test_the_other_clients_output_is_external(
+    frontend: Frontend, events: Events, kernel: str, client: AsyncKernelClient
+) -> None:
+    client.execute("print('theirs')\n6 * 7")
+    output = await events.until_text("theirs")
+    external = output.execution_id
+    assert external.startswith("external:")
+    assert output.kernel_id == kernel
+    await events.until_state("ok", external)
+    check_order(events.of(external))
+    stream, result = frontend.record(external).outputs
+    assert stream["text"] == "theirs\n"
+    assert result["data"] == {"text/plain": "42"}
+    assert frontend.record(external).execution_count
+    await events.until_status("idle", kernel)
+    assert events.statuses(kernel) == ["busy", "idle"]
+
+
+async def test_the_other_clients_error_and_ours_beside_it(
+    frontend: Frontend, events: Events, kernel: str, client: AsyncKernelClient
+) -> None:
+    client.execute("x = 3\n1 / 0")
+    error = await events.until_state("error")
+    assert error.execution_id.startswith("external:")
+    assert error.error is not None
+    assert error.error["ename"] == "ZeroDivisionError"
+    result = await frontend.execute_code(kernel, "x")
+    assert [output["data"] for output in result.outputs] == [{"text/plain": "3"}]
+
+
+async def test_an_interrupt_reaches_the_other_clients_code(
+    frontend: Frontend, events: Events, kernel: str, client: AsyncKernelClient
+) -> None:
+    client.execute(SLEEP)
+    await events.until_text("asleep")
+    await frontend.interrupt(kernel)
+    error = await events.until_state("error")
+    assert error.error is not None
+    assert error.error["ename"] == "KeyboardInterrupt"
+
+
+async def test_a_display_of_the_other_client_is_updated_by_ours(
+    frontend: Frontend, events: Events, kernel: str, client: AsyncKernelClient
+) -> None:
+    client.execute("h = display('one', display_id='theirs')")
+    shown = await events.until_text("one")
+    await events.until_state("ok", shown.execution_id)
+    await frontend.execute_code(kernel, "h.update('two')")
+    update = await events.until_text("two")
+    assert (update.kind, update.execution_id) == ("update", shown.execution_id)
+
+
+async def test_output_of_a_thread_is_not_lost(
+    frontend: Frontend, events: Events, kernel: str
+) -> None:
+    code = "import threading\ngo = threading.Event()\n"
+    code += "def late():\n    go.wait()\n    print('late', flush=True)\n"
+    code += "thread = threading.Thread(target=late)\nthread.start()"
+    handle = frontend.execute_code(kernel, code)
+    assert (await handle).outputs == ()
+    release = frontend.execute_code(kernel, "go.set()\nthread.join()")
+    await release
+    late = await events.until_text("late")
+    assert late.execution_id != handle.execution_id
+    for execution_id in {late.execution_id, handle.execution_id, release.execution_id}:
+        await frontend.execute_code(kernel, "")
+        check_order(events.of(execution_id))
+
+
+async def test_attach(frontend: Frontend, kernel: str) -> None:
+    async with Frontend() as other:
+        events = Events(other)
+        theirs = frontend.get_kernel(kernel)
+        assert theirs.connection_file is not None
+        attached_id = await other.attach_kernel(theirs.connection_file)
+        ours = await other.get_kernel_info(attached_id)
+        assert (ours.owned, ours.pid, ours.language) == (False, None, "python")
+        assert ours.connection_file == theirs.connection_file
+        assert ours.display_name == "ipython"
+        assert ours.kernel_info is not None
+        result = await other.execute_code(attached_id, "print('both')\nx = 5")
+        assert text_of(result.outputs) == "both\n"
+        handle = other.execute_code(attached_id, "input('who? ')")
+        await events.until_input(handle.execution_id)
+        await other.provide_stdin(attached_id, "me")
+        assert (await handle).outputs[0]["data"] == {"text/plain": "'me'"}
+        handle = other.execute_code(attached_id, SLEEP)
+        await events.until_text("asleep")
+        await other.interrupt(attached_id)
+        assert (await handle).state == "error"
+        await other.restart_kernel(attached_id)
+        assert (await other.execute_code(attached_id, "x")).state == "ok"
+        await other.shutdown_kernel(attached_id)
+        assert other.list_kernels() == []
+    # It is not ours to end.
+    assert theirs.pid is not None
+    assert is_alive(theirs.pid)
+    assert (await frontend.execute_code(kernel, "x")).state == "ok"
+
+
+async def test_what_runs_while_we_attach(frontend: Frontend, events: Events, kernel: str) -> None:
+    """The messages of an execution whose beginning we have not seen do not confuse us."""
+    asks = frontend.execute_code(kernel, "print(input('go? '))")
+    await events.until_input(asks.execution_id)
+    async with Frontend() as other:
+        seen = Events(other)
+        file = frontend.get_kernel(kernel).connection_file
+        assert file is not None
+        attaching = asyncio.create_task(other.attach_kernel(file))
+        await seen.until_status("starting")
+        await frontend.provide_stdin(kernel, "go")
+        attached_id = await attaching
+        await asks
+        assert (await other.execute_code(attached_id, "1")).state == "ok"
+        await seen.until_status("idle")
+        assert not [
+            event
+            for event in seen.all
+            if isinstance(event, StateChanged) and event.state in ("died", "aborted")
+        ]
+
+
+async def test_the_death_of_an_attached_kernel(
+    frontend: Frontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attached, "BEAT", 0.05)
+    kernel = await frontend.start_kernel(str(FAKE))
+    async with Frontend() as other:
+        events = Events(other)
+        snapshot = frontend.get_kernel(kernel)
+        assert snapshot.connection_file is not None
+        assert snapshot.pid is not None
+        attached_id = await other.attach_kernel(snapshot.connection_file)
+        handle = other.execute_code(attached_id, "stream stdout a\nsleep-until-interrupted")
+        await events.until_text("a\n")
+        os.kill(snapshot.pid, signal.SIGKILL)
+        dead = await events.until_status("dead")
+        assert (await handle).state == "died"
+        assert dead.exit_code is None
+        assert dead.reason is not None
+        assert "heartbeat" in dead.reason
+    await frontend.shutdown_kernel(kernel)
+
+
+async def test_a_kernel_that_is_not_there(
+    frontend: Frontend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attached, "BEAT", 0.02)
+    kernel = await frontend.start_kernel(str(FAKE))
+    content = read_json(frontend.get_kernel(kernel).connection_file)
+    await frontend.shutdown_kernel(kernel)
+    copy = tmp_path / "kernel-old.json"
+    copy.write_text(json.dumps(content))
+    with pytest.raises(KernelStartFailed) as caught:
+        await frontend.attach_kernel(str(copy))
+    assert "heartbeat" in caught.value.message
+    assert "kernel-old.json" in caught.value.message
+    assert str(copy) not in [kernel.connection_file for kernel in frontend.list_kernels()]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        ("{", "not valid JSON"),
+        ("[]", "lacks"),
+        (json.dumps({"transport": "tcp", "ip": "127.0.0.1"}), "lacks shell_port"),
+        (b"\xff", "not valid JSON"),
+    ],
+)
+async def test_files_that_are_no_connection_files(
+    frontend: Frontend, tmp_path: Path, content: str | bytes | None, message: str
+) -> None:
+    file = tmp_path / "kernel.json"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(KernelStartFailed) as caught:
+        await frontend.attach_kernel(str(file))
+    assert message in caught.value.message
+    assert str(file) in caught.value.message
