@@ -116,10 +116,8 @@ def main() -> None:
     editor.run("greeting.py", 8)
     editor.run("numbers.py", 5)
     kernels = editor.client.request("carpo/listKernels", {})["kernels"]
-    say(
-        "server",
-        f"{len(kernels)} kernels run: {', '.join(kernel['language'] for kernel in kernels)}",
-    )
+    languages = ", ".join(kernel["language"] for kernel in kernels)
+    say("server", f"{len(kernels)} kernels run: {languages}")
     say("server", f"exit code {editor.client.close()}")
 
 
