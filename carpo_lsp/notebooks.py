@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from carpo_lsp.documents.languages import kernel_language
+from carpo_lsp.kernels.environments import jupyter_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -101,7 +102,7 @@ def notebook_text(
     for kernel in kernels[:1]:
         info = (kernel.kernel_info or {}).get("language_info")
         metadata["kernelspec"] = {
-            "name": kernel.spec_name or kernel.language,
+            "name": jupyter_name(kernel.spec_name or kernel.language, kernel.spec_path),
             "display_name": kernel.display_name,
             "language": kernel.language,
         }

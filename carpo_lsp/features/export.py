@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
+from carpo_lsp.choice import choose
 from carpo_lsp.documents.uris import path_of
 from carpo_lsp.errors import CarpoError, InvalidParams
 from carpo_lsp.features.arguments import option, resolve_document
+from carpo_lsp.kernels.environments import jupyter_name
 from carpo_lsp.notebooks import cells_of, notebook_text, write_whole
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def export_notebook(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any
         path = next(each for each in _names(path) if not each.exists())
     languages = dict.fromkeys(cell.language for cell in cells if cell.kind == "code")
     kernels = list(_kernels(workspace, document, languages))
-    metadata = {} if kernels else _planned(workspace, languages)
+    metadata = {} if kernels else _planned(workspace, document, languages)
     return _write(workspace, path, cells, records, kernels, metadata)
 
 
@@ -85,13 +87,15 @@ def _kernels(
             yield workspace.frontend.manager.get(kernel_id).snapshot(info=True)
 
 
-def _planned(workspace: Workspace, languages: Iterable[str]) -> dict[str, Any]:
+def _planned(workspace: Workspace, document: Document, languages: Iterable[str]) -> dict[str, Any]:
     """The notebook's metadata for a document that has not been run: the kernel it would get."""
     for language in languages:
         try:
-            spec = workspace.frontend.find_spec(language=language)
+            wish = workspace.wish(document, language)
+            spec = choose(workspace.frontend.manager.specs, wish).spec
         except CarpoError:  # a notebook without a kernel lets its reader choose one
             return {"language_info": {"name": language}}
-        named = {"name": spec.name, "display_name": spec.display_name, "language": language}
+        name = jupyter_name(spec.name, spec.path)
+        named = {"name": name, "display_name": spec.display_name, "language": language}
         return {"kernelspec": named, "language_info": {"name": language}}
     return {}

@@ -195,6 +195,12 @@ def spec_at(path: Path) -> Spec | None:
     return None
 
 
+def jupyter_name(name: str, path: str | None) -> str:
+    """The name that a kernel has for Jupyter, for a notebook that others open: in an environment,
+    of which `path` is the folder, that is ipykernel's own."""
+    return "python3" if path and environment_at(Path(path)) is not None else name
+
+
 def near(folder: Path, roots: Iterable[Path] = ()) -> Iterator[Environment]:
     """The environments that code in a folder may mean, the likeliest first.
 

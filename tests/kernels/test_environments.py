@@ -11,7 +11,7 @@ from layouts import empty_home, make
 
 from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.kernels.environments import environment_at, near, spec_at
+from carpo_lsp.kernels.environments import environment_at, jupyter_name, near, spec_at
 
 
 @pytest.fixture(autouse=True)
@@ -298,3 +298,10 @@ async def test_the_kernel_of_an_environment_runs_as_if_it_had_been_activated(
         result = await frontend.execute_code(kernel_id, code)
     text = "".join(output["text"] for output in result.outputs)
     assert text.splitlines() == [str(folder), str(folder), f"{folder}/bin/python"]
+
+
+def test_notebooks_name_ipykernel_as_jupyter_does(project: Path) -> None:
+    made = make(project / ".venv")
+    assert jupyter_name(".venv", str(made)) == "python3"
+    assert jupyter_name("ir", str(project)) == "ir"
+    assert jupyter_name("remote", None) == "remote"
