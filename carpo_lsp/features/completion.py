@@ -300,7 +300,7 @@ def _item(
         item["insertTextFormat"] = SNIPPET
     if not style.range_default:
         item["textEdit"] = {"range": range_, "newText": text}
-    elif text != match:
+    elif "insertTextFormat" in item:
         item["textEditText"] = text
     if not style.data_default:
         item["data"] = data

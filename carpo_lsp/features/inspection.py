@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from carpo_lsp.features.texts import bounded, closed, fenced, neutral, plain, without_escapes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-# Colours and other escape sequences of terminals: CSI, OSC, and the short ones.
-_ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\^_])")
 
 _OVERSTRUCK = re.compile(r".\x08")
 
@@ -25,8 +24,6 @@ _NAMED = re.compile(
 _R_HEADING = re.compile(r"^# (Class attribute|Printed form|Help document):\n", re.MULTILINE)
 _R_UNKNOWN = re.compile(r"No documentation for .*? in specified packages", re.DOTALL)
 
-_TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-
 _CLASSES: Final = frozenset(
     "bool bytes complex dict float frozenset int list NoneType range set str tuple".split()
 )
@@ -39,7 +36,7 @@ SHOWN_APART: Final = (
     *("Source", "File", "Subclasses"),
 )
 
-MAX_TEXT: Final = 20_000
+LIMIT: Final = 20_000
 """Characters of one help text that are shown; some help pages are books."""
 
 
@@ -51,9 +48,9 @@ class Section:
     text: str
 
 
-def strip_ansi(text: str) -> str:
+def clean(text: str) -> str:
     """Text without colours, and without the overstriking of manual pages."""
-    return _OVERSTRUCK.sub("", _ANSI.sub("", text))
+    return without_escapes(_OVERSTRUCK.sub("", text))
 
 
 def sections(data: Mapping[str, Any]) -> list[Section]:
@@ -74,8 +71,8 @@ def sections(data: Mapping[str, Any]) -> list[Section]:
     parts += [
         Section(match[1], text[match.end() : end]) for match, end in zip(found, ends, strict=False)
     ]
-    clean = [Section(part.title, strip_ansi(part.text).strip("\n")) for part in parts]
-    return [part for part in clean if part.text.strip() and not _R_UNKNOWN.match(part.text.strip())]
+    cleaned = [Section(part.title, clean(part.text).strip("\n")) for part in parts]
+    return [part for part in cleaned if not _R_UNKNOWN.match(part.text) and part.text.strip()]
 
 
 def signature_of(parts: list[Section]) -> str | None:
@@ -101,15 +98,20 @@ def one_line(signature: str) -> str:
 def to_markdown(data: Mapping[str, Any], language: str) -> str | None:
     """What an inspect reply says, as Markdown; None when it says nothing."""
     if text := _text(data, "text/markdown"):
-        return strip_ansi(text)[:MAX_TEXT]
+        return neutral(closed(bounded(text, LIMIT)))
     blocks = _blocks(data, language)
-    rendered = [fence(text, info) if info is not None else text for text, info in blocks]
+    rendered = [
+        neutral(text) if language is None else fenced(text, language) for text, language in blocks
+    ]
     return "\n\n".join(rendered) or None
 
 
 def to_plain(data: Mapping[str, Any]) -> str | None:
     """What an inspect reply says, as plain text; None when it says nothing."""
-    blocks = [text.replace("**", "") for text, _ in _blocks(data, "")]
+    blocks = [
+        text if language is not None else text.replace("**", "")
+        for text, language in _blocks(data, "")
+    ]
     return "\n\n".join(blocks) or None
 
 
@@ -117,33 +119,35 @@ def _blocks(data: Mapping[str, Any], language: str) -> list[tuple[str, str | Non
     """Texts in the order to show them, each with its code fence's language (None: prose)."""
     known = (*SIGNATURES, *SHOWN_APART)
     parts = sections(data)
-    if not parts and (html := _text(data, "text/html")) and "text/plain" not in data:
-        parts = [Section("", _TAG.sub("", html).strip())]
-    titled = {part.title: part.text.strip() for part in parts}
+    if not parts and "text/plain" not in data and (text := plain({"data": dict(data)})):
+        parts = [Section("", text)]
+    titled = {part.title: part.text.strip("\n") for part in parts}
     blocks: list[tuple[str, str | None]] = []
     if signature := signature_of(parts):
         blocks.append((signature, language))
-    kind = titled.get("Type") or titled.get("Class attribute", "").removeprefix("[1] ").strip('"')
+    kind = titled.get("Type") or titled.get("Class attribute", "").removeprefix("[1] ")
+    kind = kind.strip('" \n')
     value = titled.get("String form") or titled.get("Printed form")
     if value is not None:
-        length = f", length {titled['Length']}" if "Length" in titled else ""
+        length = f", length {titled['Length'].strip()}" if "Length" in titled else ""
         blocks.append((f"**{kind}**{length}", None))
         blocks.append((value, language))
+        titled.pop("Help document", None)  # of some function of the same name
     if kind not in _CLASSES and (docstring := docstring_of(parts)):
         blocks.append((docstring, "text"))
     if source := titled.get("Source"):
         blocks.append((source, language))
     blocks += [
-        (_dedent(part.text), "text")
-        for part in parts
-        if part.title not in known and "ocstring" not in part.title
+        (_dedent(text), "text")
+        for title, text in titled.items()
+        if title not in known and "ocstring" not in title
     ]
-    file = titled.get("File", "")
+    file = titled.get("File", "").strip()
     if file and "ipykernel_" not in file:  # those are the names of cells
         blocks.append((f"Defined in {file}", None))
     if not blocks and kind:
         blocks.append((f"**{kind}**", None))
-    return [(text[:MAX_TEXT], info) for text, info in blocks]
+    return [(bounded(text, LIMIT), language) for text, language in blocks]
 
 
 def _text(data: Mapping[str, Any], mime: str) -> str:
@@ -151,12 +155,6 @@ def _text(data: Mapping[str, Any], mime: str) -> str:
     if isinstance(text, list):
         return "".join(map(str, text))
     return text if isinstance(text, str) else ""
-
-
-def fence(text: str, info: str) -> str:
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{info}\n{text}\n{fence}"
 
 
 def _dedent(text: str) -> str:

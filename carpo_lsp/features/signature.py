@@ -13,6 +13,7 @@ from carpo_lsp.documents.positions import Encoding, from_code_points
 from carpo_lsp.features import inspection, queries
 from carpo_lsp.features.asking import Asked, asked_at, inspected
 from carpo_lsp.features.scan import Call, call_at, scan
+from carpo_lsp.features.texts import fenced
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -61,7 +62,7 @@ async def _ask(workspace: Workspace, asked: Asked, call: Call) -> types.Signatur
     documentation = inspection.docstring_of(parts)
     labels = [label] if label else []
     if asked.language == "r" and not label:
-        labels = usages(inspection.strip_ansi(str(data.get("text/plain") or "")), call.name)
+        labels = usages(inspection.clean(str(data.get("text/plain") or "")), call.name)
         own = await queries.signature(workspace.frontend, asked.kernel_id, "r", call.name)
         # What the function says of itself comes first: the page may be about another one.
         labels = [own, *(each for each in labels if each != own)] if own else labels
@@ -92,9 +93,7 @@ def information(client: Client, label: str, documentation: str) -> types.Signatu
     formats = client.declared(f"{capability}.documentationFormat") or ()
     text: str | types.MarkupContent | None = documentation or None
     if documentation and types.MarkupKind.Markdown in formats[:1]:
-        text = types.MarkupContent(
-            kind=types.MarkupKind.Markdown, value=inspection.fence(documentation, "text")
-        )
+        text = types.MarkupContent(kind=types.MarkupKind.Markdown, value=fenced(documentation))
     return types.SignatureInformation(
         label=label,
         documentation=text,
