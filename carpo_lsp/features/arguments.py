@@ -45,7 +45,8 @@ def resolve(workspace: Workspace, arguments: list[Any]) -> Target:
         start, end = sorted((where.start, where.end))
         return Target(document, start, None if start == end else Range(start, end))
     if workspace.last_place is not None and workspace.last_place[0] == document.uri:
-        return Target(document, workspace.last_place[1])
+        # The document may have become shorter since.
+        return Target(document, min(workspace.last_place[1], document.end))
     if document.has_markers:
         raise InvalidParams(f"carpo does not know where the cursor is. {HELP}")
     return Target(document, Position(0, 0))

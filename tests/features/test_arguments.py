@@ -108,6 +108,13 @@ async def test_the_place_of_another_document_does_not_count(bench: Scripted) -> 
         resolve(bench.workspace, [URI])
 
 
+async def test_a_place_stays_within_a_document_that_has_become_shorter(bench: Scripted) -> None:
+    document = bench.open(TEXT, URI)
+    bench.workspace.last_place = (URI, Position(5, 1))
+    document.apply([(None, "1\n")], 2)
+    assert resolve(bench.workspace, []).position == Position(1, 0)
+
+
 async def test_a_closed_document_is_not_meant(bench: Scripted) -> None:
     bench.open(TEXT, URI)
     bench.workspace.last_place = ("file:///w/closed.py", Position(0, 0))

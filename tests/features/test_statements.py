@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,9 +20,7 @@ from carpo_lsp.features.statements import (
 if TYPE_CHECKING:
     from scripted import Scripted
 
-needs_grammars = pytest.mark.skipif(
-    find_spec("tree_sitter_language_pack") is None, reason="the extra `statements` is missing"
-)
+    from carpo_lsp.frontend import Frontend
 
 # Each text has its statements marked: a line that begins with "> " is the first of one, a line
 # that begins with "| " goes on with it, and other lines belong to the next one. "! " marks what
@@ -170,7 +168,6 @@ def expected(language: str) -> list[tuple[int, Rows]]:
     ]
 
 
-@needs_grammars
 @pytest.mark.parametrize("language", STATEMENTS)
 def test_by_grammar(language: str) -> None:
     lines, _ = read(language)
@@ -202,7 +199,6 @@ async def test_by_asking(language: str) -> None:
         assert await by_asking(near(blocks, row), lines, row, ask) == rows
 
 
-@needs_grammars
 @pytest.mark.parametrize(
     ("language", "text", "row", "rows"),
     [
@@ -223,6 +219,20 @@ async def test_by_asking(language: str) -> None:
 )
 def test_edges_of_grammars(language: str, text: str, row: int, rows: Rows | None) -> None:
     assert by_grammar(language, text.split("\n"), row) == rows
+
+
+@pytest.mark.parametrize("version", [None, "1.25.0"])
+def test_a_pack_that_would_fetch_its_grammars_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
+    def installed(name: str) -> str:
+        if version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(metadata, "version", installed)
+    # A language of its own for each case: what has been found is remembered.
+    assert by_grammar("lua" if version else "ruby", ["x = 1"], 0) is None
 
 
 def test_shapes_at_the_edges() -> None:
@@ -276,13 +286,11 @@ async def run(bench: Scripted, text: str, line: int, language: str) -> str:
     return bench.codes[-1]
 
 
-@needs_grammars
 async def test_only_the_cell_is_parsed(bench: Scripted) -> None:
     text = "# %%\nx = (\n# %%\ny = [1,\n  2]\nz\n# %%\n'''\n"
     assert await run(bench, text, 3, "python") == "y = [1,\n  2]"
 
 
-@needs_grammars
 async def test_a_statement_in_a_quote(bench: Scripted) -> None:
     text = "> ```python\n> def f():\n>     return 1\n> f()\n> ```\n"
     assert await run(bench, text, 2, "markdown") == "def f():\n    return 1"
@@ -373,3 +381,16 @@ def places(bench: Scripted) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         ((each.start.line, each.start.character), (each.end.line, each.end.character))
         for each in ranges
     ]
+
+
+@pytest.mark.parametrize("language", ["python", pytest.param("r", marks=pytest.mark.needs_r)])
+async def test_real_kernels_tell_where_statements_end(frontend: Frontend, language: str) -> None:
+    kernel_id = await frontend.start_kernel(language=language)
+
+    async def ask(code: str) -> str:
+        return (await frontend.is_complete(kernel_id, code)).status
+
+    lines, _ = read(language)
+    blocks = blocks_of(language, lines)
+    for row, rows in expected(language):
+        assert await by_asking(near(blocks, row), lines, row, ask) == rows
