@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from carpo_lsp import __version__
-from carpo_lsp.cli.errors import UserError
+from carpo_lsp.cli.errors import UserError, describe
 from carpo_lsp.cli.kernels import kernels
 from carpo_lsp.cli.run import run
 from carpo_lsp.cli.serve import serve, serve_options, start_server
@@ -58,9 +58,7 @@ def main() -> None:
     except UserError as error:
         code = _refuse(str(error))
     except CarpoError as error:
-        hint = error.data.get("hint")
-        known = hint is None or hint.strip(".") in error.message
-        code = _refuse(error.message if known else f"{error.message} ({hint})")
+        code = _refuse(describe(error))
     except click.Abort:  # Ctrl-C before there is anything to end
         code = 130
     sys.exit(code)

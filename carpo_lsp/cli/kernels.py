@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 @click.command("kernels")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
 def kernels(as_json: bool) -> int:
-    """List the installed Jupyter kernels.
+    """List the kernels there are.
 
-    NAME and LANGUAGE are what `carpo-lsp run --kernel` takes, as is the folder under PATH. With
+    These are the installed Jupyter kernels and the Python environments in and above the current
+    folder. NAME, PATH and LANGUAGE are what `carpo-lsp run --kernel` takes. With
     --json each kernel is an object with name, specPath, displayName, language, interruptMode and
     origin, as in the `carpo/listKernelSpecs` request of the language server.
     """
     from carpo_lsp.frontend import Frontend
     from carpo_lsp.protocol import to_wire
 
-    specs = Frontend().list_kernel_specs()
+    specs = Frontend().list_kernel_specs(near=[Path.cwd()])
     if as_json:
         click.echo(json.dumps(to_wire(specs), indent=2, ensure_ascii=False))
     elif specs:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from carpo_lsp.cli.errors import UserError
-from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
+from carpo_lsp.cli.errors import UserError, describe
+from carpo_lsp.errors import CarpoError, KernelStartFailed, NoKernelForLanguage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     "-k",
     "--kernel",
     metavar="NAME|PATH|LANGUAGE",
-    help="Run all code cells in this kernel: the name of a kernelspec, the path of a kernel.json "
-    "or its folder, or a language. See `carpo-lsp kernels`.",
+    help="Run all code cells in this kernel: the name of a kernelspec or Python environment, its "
+    "path (a kernel.json, an interpreter or a folder), or a language; see `carpo-lsp kernels`.",
 )
 @click.option(
     "--cwd",
@@ -62,9 +63,10 @@ def run(
 
     A FILE is a script with `# %%` cells (or none), a Markdown, Quarto, R Markdown or MyST
     document, or a Jupyter notebook. Each FILE gets a fresh kernel for each of its languages: the
-    one its header or metadata names, else an installed one for the language. Markdown cells, and
-    cells whose options say `eval: false` or whose tags have `skip-execution`, are not run; those
-    with `error: true` or the tag `raises-exception` may fail.
+    one its header or metadata names, else for Python the nearest environment, else an installed
+    one for the language. Markdown cells, and cells whose options say `eval: false` or whose tags
+    have `skip-execution`, are not run; those with `error: true` or the tag `raises-exception` may
+    fail.
 
     What the code prints comes on stdout and stderr as it is printed, results as text on stdout.
     Images are saved into files. Progress and notes are on stderr. When the code asks for input, a
@@ -122,9 +124,10 @@ def _output_paths(files: Sequence[Path], output: Path | None) -> list[Path | Non
 
 
 def _find_kernel(frontend: Frontend, kernel: str) -> Spec:
-    """What --kernel names. Raises `UserError` or `KernelStartFailed`."""
+    """What --kernel names. Raises `UserError` or another `CarpoError`."""
     if "/" in kernel or kernel.endswith(".json"):
-        return frontend.find_spec(spec_path=str(Path(kernel).expanduser().resolve()))
+        # Symbolic links stay: the Python of an environment is one.
+        return frontend.find_spec(spec_path=os.path.abspath(os.path.expanduser(kernel)))
     try:
         return frontend.find_spec(spec_name=kernel)
     except KernelStartFailed as unknown_name:
@@ -136,35 +139,23 @@ def _find_kernel(frontend: Frontend, kernel: str) -> Spec:
             ) from unknown_language
 
 
-def _choose(frontend: Frontend, source: Source, chosen: Spec | None) -> dict[str, Spec]:
+def _choose(frontend: Frontend, source: Source, kernel: Spec | None) -> dict[str, Spec]:
     """The kernelspec for each language of a document. Raises `UserError`."""
-    if chosen is not None:
-        return dict.fromkeys(source.languages, chosen)
-    wanted = _named(frontend, source)
+    if kernel is not None:
+        return dict.fromkeys(source.languages, kernel)
+    if "plaintext" in source.languages:
+        raise UserError(f"{source.path}: the name does not tell its language; give --kernel.")
+    from carpo_lsp.choice import Wish, choose
+
+    folder = source.path.absolute().parent
     specs = {}
     for language in source.languages:
-        if wanted is not None and wanted.serves(language):
-            specs[language] = wanted
-            continue
-        if language == "plaintext":
-            raise UserError(f"{source.path}: the name does not tell its language; give --kernel.")
+        wish = Wish(language=language, folder=folder, header=source.kernel_name)
         try:
-            specs[language] = frontend.find_spec(language=language)
-        except NoKernelForLanguage as error:
-            raise UserError(f"{source.path}: {error.message}") from error
+            choice = choose(frontend.manager.specs, wish)
+        except CarpoError as error:
+            raise UserError(f"{source.path}: {describe(error)}") from error
+        specs[language] = choice.spec
+        for note in choice.notes:
+            click.echo(f"carpo-lsp: {source.path}: {note}", err=True)
     return specs
-
-
-def _named(frontend: Frontend, source: Source) -> Spec | None:
-    """The kernelspec a document names; None when it names none, or one of another machine."""
-    if source.kernel_name is None:
-        return None
-    try:
-        return frontend.find_spec(spec_name=source.kernel_name)
-    except KernelStartFailed:
-        click.echo(
-            f"carpo-lsp: {source.path}: its kernel {source.kernel_name!r} is not installed; "
-            "using one for the language",
-            err=True,
-        )
-        return None

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from carpo_lsp.cli.errors import UserError, describe
 from carpo_lsp.cli.execute import Executor
 from carpo_lsp.cli.screen import Screen
 from carpo_lsp.cli.show import Display
 from carpo_lsp.cli.signals import Lifetime
 from carpo_lsp.errors import CarpoError, KernelNotFound
 from carpo_lsp.frontend import Frontend
+from carpo_lsp.notebooks import notebook_text, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +79,7 @@ class _Run:
         try:
             await self._start_kernels()
         except CarpoError as error:
-            await self._say(f"{self._path}: {error.message}")
+            await self._say(f"{self._path}: {describe(error)}")
             return False
         try:
             ok = await self._run_cells(keep_going)
@@ -129,10 +131,12 @@ class _Run:
 
     def _write(self) -> None:
         if self._job.output is not None:
-            from carpo_lsp.cli.notebook import write_notebook
-
-            kernels = list(self._kernels.values())
-            write_notebook(self._job.output, self._job.source, self._records, kernels)
+            source, kernels = self._job.source, list(self._kernels.values())
+            text = notebook_text(source.cells, self._records, kernels, source.metadata)
+            try:
+                write_whole(self._job.output, text)
+            except OSError as error:
+                raise UserError(f"{self._job.output}: {error.strerror}") from error
 
     async def _say(self, text: str) -> None:
         self._screen.note(text)

@@ -178,7 +178,7 @@ def test_a_notebook_runs_again_and_keeps_what_is_not_output(program: Program, wr
     path = write("books/book.ipynb", nbformat.writes(notebook))
     done = program.run("run", path, "-o", path)
     assert (done.returncode, done.stdout) == (0, f"{str(folder)!r}\n")
-    assert "its kernel 'elsewhere' is not installed" in done.stderr
+    assert "The kernel 'elsewhere', asked for by the document's header, is not" in done.stderr
     after = read(path)
     assert after.metadata.mine is True
     assert after.metadata.kernelspec.name == "python3"
