@@ -79,6 +79,8 @@ def record() -> list[tuple[str, Message]]:
     messages: list[tuple[str, Message]] = []
 
     def on_message(direction: str, message: Message) -> None:
+        if direction == "<--" and not message.get("method", "carpo/").startswith("carpo/"):
+            return  # LSP's: diagnostics and the like
         message = {key: value for key, value in message.items() if key != "jsonrpc"}
         if "capabilities" in (message.get("result") or {}):
             experimental = message["result"]["capabilities"]["experimental"]
