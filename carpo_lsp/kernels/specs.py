@@ -123,7 +123,7 @@ class SpecFinder:
         return Spec(
             name=name,
             path=str(spec.resource_dir),
-            argv=_own_python(tuple(spec.argv), str(spec.resource_dir)),
+            argv=_command(spec.argv, name, str(spec.resource_dir)),
             display_name=spec.display_name or name,
             language=spec.language,
             interrupt_mode=spec.interrupt_mode,
@@ -166,23 +166,30 @@ def read_spec(path: Path) -> Spec:
         raise KernelStartFailed(
             f"The kernelspec {str(file)!r} is not valid JSON: {error}."
         ) from error
-    argv = content.get("argv") if isinstance(content, dict) else None
-    if not isinstance(argv, list) or not argv or not all(isinstance(arg, str) for arg in argv):
-        raise KernelStartFailed(
-            f"The kernelspec {str(file)!r} has no command.",
-            hint='a kernel.json needs "argv", a list of strings with "{connection_file}"',
-        )
+    if not isinstance(content, dict):
+        content = {}
+    env, metadata = content.get("env"), content.get("metadata")
     folder = str(file.parent.resolve())
     return Spec(
         name=file.parent.name,
         path=folder,
-        argv=_own_python(tuple(argv), folder),
+        argv=_command(content.get("argv"), str(file), folder),
         display_name=str(content.get("display_name") or file.parent.name),
         language=str(content.get("language") or ""),
         interrupt_mode="message" if content.get("interrupt_mode") == "message" else "signal",
-        env={str(key): str(value) for key, value in (content.get("env") or {}).items()},
-        metadata=content.get("metadata") or {},
+        env={key: str(value) for key, value in env.items()} if isinstance(env, dict) else {},
+        metadata=metadata if isinstance(metadata, dict) else {},
     )
+
+
+def _command(argv: object, spec: str, folder: str) -> tuple[str, ...]:
+    """The command of a kernelspec. Raises `KernelStartFailed` when it is none."""
+    if not isinstance(argv, list) or not argv or not all(isinstance(arg, str) for arg in argv):
+        raise KernelStartFailed(
+            f"The kernelspec {spec!r} has no command.",
+            hint='a kernel.json needs "argv", a list of strings with "{connection_file}"',
+        )
+    return _own_python(tuple(argv), folder)
 
 
 def _own_python(argv: tuple[str, ...], folder: str) -> tuple[str, ...]:
