@@ -107,7 +107,11 @@ def notebook_text(
             "language": kernel.language,
         }
         metadata["language_info"] = info if isinstance(info, dict) else {"name": kernel.language}
-    main = kernel_language(str(metadata.get("language_info", {}).get("name", "")))
+    named = (
+        metadata.get("language_info", {}).get("name"),
+        *(each.language for each in kernels[:1]),
+    )
+    main = {kernel_language(name) for name in named if isinstance(name, str)}
     notebook = v4.new_notebook(
         cells=[_cell(v4, i, cell, records.get(i), main) for i, cell in enumerate(cells)],
         metadata=metadata,
@@ -116,14 +120,14 @@ def notebook_text(
     return text + "\n"
 
 
-def _cell(v4: Any, index: int, cell: SourceCell, record: Record | None, main: str) -> Any:
+def _cell(v4: Any, index: int, cell: SourceCell, record: Record | None, main: set[str]) -> Any:
     # Ids that stay the same from run to run keep differences between two runs small.
     fields = {"id": f"cell-{index + 1}", "metadata": {}, **cell.notebook, "source": cell.text}
     if cell.kind == "markdown":
         return v4.new_markdown_cell(**fields)
     if cell.kind == "raw":
         return v4.new_raw_cell(**fields)
-    if cell.language != main:
+    if cell.language not in main:
         fields["metadata"] = {"vscode": {"languageId": cell.language}, **fields["metadata"]}
     return v4.new_code_cell(
         **fields,
