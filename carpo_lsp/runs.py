@@ -58,6 +58,10 @@ class Runs:
                 if (run := runs.get(cell.key)) is not None:
                     yield cell, run
 
+    def have_outputs(self, document: Document) -> bool:
+        """Whether any cell of a document has shown anything, without looking at the cells."""
+        return any(run.record.has_outputs for run in self._runs.get(document.uri, {}).values())
+
     def uri_of(self, execution_id: str) -> str | None:
         """The document in which an execution is a cell's last run."""
         for uri, runs in self._runs.items():

@@ -11,14 +11,18 @@ import attrs
 from lsprotocol import types
 
 from carpo_lsp.documents.positions import Position, Range
-from carpo_lsp.features.selecting import cells_of, has_code, next_code_cell, selects_code
+from carpo_lsp.features.selecting import (
+    has_code,
+    has_code_cell_above,
+    next_code_cell,
+    selects_code,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.features.selecting import Placed
     from carpo_lsp.kernels.state import KernelState
     from carpo_lsp.workspace import Workspace
 
@@ -114,17 +118,19 @@ def _actions(workspace: Workspace, document: Document, range_: Range) -> Iterato
         selection = {"start": _json(range_.start), "end": _json(range_.end)}
         argument = {"uri": uri, "range": selection, "version": version}
         yield Action("Run selection", RUN_SELECTION, "carpo.runSelection", argument)
-    cells = [placed for placed in cells_of(workspace, document) if placed.cell.kind == "code"]
     cell = document.cell_at(line)
     if cell is not None and cell.kind == "code":
-        yield from _cell_actions(workspace, document, cell, cells, here)
-    if not cells and not kernels:
-        return  # prose that has nothing to do with kernels
-    if len(cells) > 1:
+        above, below = _neighbours(workspace, document, cell.start_line, cell.end_line)
+        yield from _cell_actions(workspace, document, cell, here, above=above, below=below)
+    else:
+        above, below = _neighbours(workspace, document, line, line)
+        if not above and not below and not kernels:
+            return  # prose that has nothing to do with kernels
+    if above or below:
         yield Action("Run all cells", RUN_ALL, "carpo.runAll", here)
     if any(kernel.executions.busy for kernel in kernels):
         yield Action("Interrupt the kernel", INTERRUPT, "carpo.interrupt", here)
-    if any(run.record.outputs for _, run in workspace.runs.of(document)):
+    if workspace.runs.have_outputs(document):
         yield Action("Show output", SHOW, "carpo.showOutput", here)
     if kernels:
         yield Action("Restart the kernel", RESTART, "carpo.restartKernel", here)
@@ -135,26 +141,37 @@ def _cell_actions(
     workspace: Workspace,
     document: Document,
     cell: Cell,
-    cells: Sequence[Placed],
     here: dict[str, Any],
+    *,
+    above: bool,
+    below: bool,
 ) -> Iterator[Action]:
-    """What can be done in a code cell; `cells` are all code cells, of a notebook too."""
+    """What can be done in a code cell; whether there are others above and below it is told."""
     yield Action("Run cell", RUN_CELL, "carpo.runCell", here)
-    if workspace.client.shows_documents and next_code_cell(document, cell) is not None:
+    if workspace.client.shows_documents and next_code_cell(document, cell.end_line):
         yield Action("Run cell and advance", RUN_AND_ADVANCE, "carpo.runCellAndAdvance", here)
     if has_code(document, cell, here["position"]["line"]):
         yield Action("Run statement", RUN_STATEMENT, "carpo.runStatement", here)
-    if not _is_at(cells[0], document, cell):
+    if above:
         yield Action("Run cells above", RUN_ABOVE, "carpo.runAbove", here)
-    if not _is_at(cells[-1], document, cell):
+    if below:
         yield Action("Run this cell and all below", RUN_BELOW, "carpo.runBelow", here)
     run = workspace.runs.get(document, cell)
-    if run is not None and run.record.outputs:
+    if run is not None and run.record.has_outputs:
         yield Action("Clear the output of the cell", CLEAR, "carpo.clearOutput", here)
 
 
-def _is_at(placed: Placed, document: Document, cell: Cell) -> bool:
-    return placed.document is document and placed.cell.index == cell.index
+def _neighbours(
+    workspace: Workspace, document: Document, start: int, end: int
+) -> tuple[bool, bool]:
+    """Whether there are code cells above a line and from another on, in a notebook or a text."""
+    notebook = workspace.documents.notebook_of(document.uri)
+    if notebook is None:
+        below = next_code_cell(document, end) is not None
+        return has_code_cell_above(document, start), below
+    uris = [cell.uri for cell in notebook.cells if cell.kind == "code" or cell.uri == document.uri]
+    index = uris.index(document.uri)
+    return index > 0, index < len(uris) - 1
 
 
 def _answer(document: Document, range_: Range, kernel: KernelState) -> Action:

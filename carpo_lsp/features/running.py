@@ -57,7 +57,7 @@ def run_cell_and_advance(
     document = target.document
     cell = code_cell_at(document, target.position.line)
     workspace.run_cell(document, cell)
-    following = next_code_cell(document, cell)
+    following = next_code_cell(document, cell.end_line)
     return None if following is None else _show(workspace, document, following)
 
 

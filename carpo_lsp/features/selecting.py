@@ -82,10 +82,25 @@ def split_at(
     return above, below
 
 
-def next_code_cell(document: Document, cell: Cell) -> Cell | None:
-    """The code cell that comes after a cell in its document."""
-    later = document.cells()[cell.index + 1 :]
-    return next((each for each in later if each.kind == "code"), None)
+def next_code_cell(document: Document, line: int) -> Cell | None:
+    """The first code cell at a line or below, making no more cells than it must."""
+    while line < document.line_count:
+        cell = document.cell_at(line)
+        if cell is not None and cell.kind == "code":
+            return cell
+        line = line + 1 if cell is None else cell.end_line
+    return None
+
+
+def has_code_cell_above(document: Document, line: int) -> bool:
+    """Whether a code cell holds a line before this one, making no more cells than it must."""
+    line -= 1
+    while line >= 0:
+        cell = document.cell_at(line)
+        if cell is not None and cell.kind == "code":
+            return True
+        line = line - 1 if cell is None else cell.start_line - 1
+    return False
 
 
 def first_code(document: Document, cell: Cell) -> Position:

@@ -52,6 +52,11 @@ class Record:
             for entry, _ in self._entries
         )
 
+    @property
+    def has_outputs(self) -> bool:
+        """Whether there are outputs, without making them."""
+        return bool(self._entries)
+
     def apply(self, event: StateChanged | OutputChanged) -> None:
         """Take an event of this execution."""
         if isinstance(event, StateChanged):
