@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from carpo_lsp import protocol, settings
+from carpo_lsp.features.actions import KINDS
 from carpo_lsp.features.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -105,9 +106,16 @@ def test_the_settings_page_names_every_setting() -> None:
 def test_pages_name_only_commands_that_exist(page: Path) -> None:
     """As in `carpo.runCell`. Settings, files and keys have a dot in their names as well."""
     sections = {section.wire for section in settings.fields_of(settings.Settings)}
-    named = set(re.findall(r"\bcarpo\.([a-z]\w*)", page.read_text()))
+    named = set(re.findall(r"\bcarpo\.([a-z]\w*)(?!\w*\.\w)", page.read_text()))
     other = {"config", "log", "notifications", "toml", "version"} | sections
     assert named - other <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_name_only_code_actions_that_exist(page: Path) -> None:
+    """As in `carpo.run.cell`."""
+    named = set(re.findall(r"\bcarpo\.(?:run|input)\.\w+", page.read_text()))
+    assert named <= set(KINDS)
 
 
 def test_written_pages_are_fresh() -> None:
