@@ -41,7 +41,8 @@ class Fetched:
     number: int
     kernel_id: str
     language: str
-    moment: Moment
+    moment: Moment | None
+    """None when they replace text behind the cursor too: then they are good only once."""
     head: str
     """The code before what the completions replace."""
     typed: str

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.positions import Position
     from carpo_lsp.features.excerpt import Excerpt
     from carpo_lsp.kernels.state import KernelState
+    from carpo_lsp.live import Moment
     from carpo_lsp.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class Question:
         return self.kernel.ready and not self.kernel.answers
 
     @property
-    def moment(self) -> tuple[int | None, bool]:
+    def moment(self) -> Moment:
         executions = self.kernel.executions
         return executions.execution_count, executions.busy
 
@@ -152,7 +153,7 @@ class Question:
             number=self.workspace.live.new_number(),
             kernel_id=self.kernel_id,
             language=self.language,
-            moment=moment if end == asked.cursor else (None, True),
+            moment=moment if end == asked.cursor else None,
             head=code[:start],
             typed=code[start:end],
             entries=entries_of(reply),

@@ -9,7 +9,8 @@ from lsprotocol import types
 from carpo_lsp.features import queries
 from carpo_lsp.features.asking import Asked, asked_at, inspected
 from carpo_lsp.features.resolve import markup
-from carpo_lsp.features.scan import name_at
+from carpo_lsp.features.result_hover import result_hover
+from carpo_lsp.features.scan import expression_before, name_at
 from carpo_lsp.features.sync import place_of
 
 if TYPE_CHECKING:
@@ -17,36 +18,47 @@ if TYPE_CHECKING:
 
     from carpo_lsp.workspace import Workspace
 
-NAMED = ("python", "r")
-"""Languages whose names we can tell; others' kernels get the code and find the name themselves."""
-
 
 def hover(
     workspace: Workspace, params: types.HoverParams
 ) -> Awaitable[types.Hover | None] | types.Hover | None:
-    """The live value under the cursor, or on a cell's marker or last line its last output.
+    """The last output of a cell on its marker or last line, and the live value under the cursor.
 
-    None when the kernel knows nothing, has not been started, or would not answer now.
+    None when there is neither: nothing was shown, and the kernel knows nothing, has not been
+    started, or would not answer now.
     """
-    place_of(workspace, params)
+    uri, position = place_of(workspace, params)
+    document = workspace.documents.find(uri)
+    result = None if document is None else result_hover(workspace, document, position)
     asked = asked_at(workspace, params)
     if asked is None:
-        return None
+        return result
     word = name_at(asked.code, asked.cursor, asked.language)
     if word is None:
-        return None
-    return _ask(workspace, asked, *word)
+        return result
+    return _with_value(result, _ask(workspace, asked, *word))
+
+
+async def _with_value(
+    result: types.Hover | None, asking: Awaitable[types.Hover | None]
+) -> types.Hover | None:
+    value = await asking
+    if result is None or value is None:
+        return result or value
+    above, below = result.contents, value.contents
+    # Both come from here, in the one format the client prefers.
+    assert isinstance(above, types.MarkupContent)
+    assert isinstance(below, types.MarkupContent)
+    rule = "\n\n---\n\n" if below.kind == types.MarkupKind.Markdown else "\n\n"
+    contents = types.MarkupContent(below.kind, f"{above.value}{rule}{below.value}")
+    return types.Hover(contents, value.range)
 
 
 async def _ask(
     workspace: Workspace, asked: Asked, name: str, start: int, end: int
 ) -> types.Hover | None:
-    code, cursor = asked.code, asked.cursor
-    if asked.language in NAMED:
-        magic = "%" if asked.language == "python" and code[:start].endswith("%") else ""
-        code = magic + name
-        cursor = len(code)
-    data = await inspected(workspace, asked.kernel_id, code, cursor)
+    expression = expression_before(asked.code, end, asked.language)
+    data = await inspected(workspace, asked.kernel_id, expression, len(expression))
     contents = None
     if data is not None:
         contents = markup(workspace, data, asked.language, "textDocument.hover")

@@ -10,6 +10,7 @@ from lsprotocol import types
 from carpo_lsp.errors import KernelNotFound
 from carpo_lsp.features import inspection
 from carpo_lsp.features.asking import inspected
+from carpo_lsp.features.scan import expression_before
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -49,7 +50,10 @@ async def _documented(
     workspace: Workspace, item: types.CompletionItem, fetched: Fetched
 ) -> types.CompletionItem:
     line = fetched.head[fetched.head.rfind("\n") + 1 :] + item.label
-    data = await inspected(workspace, fetched.kernel_id, line, len(line), deadline=DEADLINE)
+    code = expression_before(line, len(line), fetched.language)
+    if not code:
+        return item
+    data = await inspected(workspace, fetched.kernel_id, code, len(code), deadline=DEADLINE)
     if data is None:
         return item
     documentation = markup(
@@ -66,10 +70,10 @@ async def _documented(
 def markup(
     workspace: Workspace, data: Mapping[str, object], language: str, where: str
 ) -> types.MarkupContent | None:
-    """What an inspect reply says, in the format the client prefers under a capability."""
+    """What an inspect reply says, as Markdown where the client takes it under a capability."""
     declared = workspace.client.declared
-    formats = declared(f"{where}.documentationFormat") or declared(f"{where}.contentFormat")
-    if formats and formats[0] == types.MarkupKind.Markdown:
+    formats = declared(f"{where}.documentationFormat") or declared(f"{where}.contentFormat") or ()
+    if types.MarkupKind.Markdown in formats:
         text = inspection.to_markdown(data, language)
         kind = types.MarkupKind.Markdown
     else:

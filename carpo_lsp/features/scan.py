@@ -24,6 +24,7 @@ _MULTILINE: Final = frozenset({"r", "ruby", "perl", "php", "bash", "lua", "julia
 
 _NAME: Final = re.compile(r"[\w.]*\w$")
 _R_NAME: Final = re.compile(r"(?:[\w.]+|`[^`\n]+`)(?:(?:::?:?|\$|@)(?:[\w.]+|`[^`\n]+`))*$")
+_MAGIC: Final = re.compile(r"^[ \t]*%{1,2}\Z", re.MULTILINE)
 _NOT_CALLED: Final = frozenset(
     "and assert async await class def del elif else except for from function func fn if import in "
     "is lambda not or raise repeat return switch while with yield".split()
@@ -120,6 +121,19 @@ def name_before(code: str, end: int, language: str) -> str:
     if before.endswith((".", "$", "@", ":")) or match[0][0].isdigit():
         return ""
     return match[0]
+
+
+def expression_before(code: str, end: int, language: str) -> str:
+    """What to ask a kernel about the name that ends at `end`; empty where nothing can be asked.
+
+    IPython, given all of the code, may tell of the call the name stands in instead. Of other
+    languages we cannot tell names; their kernels get the code and find them.
+    """
+    if language not in ("python", "r"):
+        return code[:end]
+    name = name_before(code, end, language)
+    magic = language == "python" and _MAGIC.search(code, 0, end - len(name))
+    return "%" + name if magic else name
 
 
 def name_at(code: str, cursor: int, language: str) -> tuple[str, int, int] | None:

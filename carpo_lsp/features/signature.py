@@ -92,7 +92,7 @@ def information(client: Client, label: str, documentation: str) -> types.Signatu
 
     formats = client.declared(f"{capability}.documentationFormat") or ()
     text: str | types.MarkupContent | None = documentation or None
-    if documentation and types.MarkupKind.Markdown in formats[:1]:
+    if documentation and types.MarkupKind.Markdown in formats:
         text = types.MarkupContent(kind=types.MarkupKind.Markdown, value=fenced(documentation))
     return types.SignatureInformation(
         label=label,

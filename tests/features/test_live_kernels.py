@@ -127,6 +127,16 @@ async def test_ipython(frontend: Frontend) -> None:
     assert [item["label"] for item in items["items"]] == ["my key"]
 
 
+async def test_hover_on_a_last_line_shows_the_output_too(frontend: Frontend) -> None:
+    it = await live(frontend, "value = 41\nprint(value)", "python")
+    shown = await it.at(hover, 1, "print(val")
+    output, value = shown.contents.value.split("\n\n", 1)
+    assert output.endswith("\n41")
+    assert value == "int\n\n41"
+    shown = await it.at(hover, 1, "print(value)")
+    assert shown.contents.value == output
+
+
 async def test_definitions_follow_an_edited_cell_and_files(frontend: Frontend) -> None:
     it = await live(frontend, PYTHON, "python")
     await frontend.execute_code(it.kernel_id, "import json")

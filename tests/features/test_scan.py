@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carpo_lsp.features.scan import Call, call_at, name_at, scan
+from carpo_lsp.features.scan import Call, call_at, expression_before, name_at, scan
 
 
 def split(code: str) -> tuple[str, int]:
@@ -94,3 +94,19 @@ def test_any_text_can_be_scanned(code: str, cursor: int) -> None:
         assert all(code[bracket.start] in "([{" for bracket in found.brackets)
         call_at(code, cursor, language)
         name_at(code, cursor, language)
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        ("os.pa|th", "os.pa"),
+        ("x\n  %time|it", "%time"),
+        ("a %b|", "b"),
+        ("f().x|", ""),
+        ("f(val|", "val"),
+    ],
+)
+def test_what_a_kernel_is_asked(code: str, asked: str) -> None:
+    text, cursor = split(code)
+    assert expression_before(text, cursor, "python") == asked
+    assert expression_before(text, cursor, "julia") == text[:cursor]
