@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from carpo_lsp import __version__
+from carpo_lsp.cli.doctor import doctor
 from carpo_lsp.cli.errors import UserError, describe
 from carpo_lsp.cli.kernels import kernels
 from carpo_lsp.cli.run import run
@@ -28,6 +29,7 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
     carpo-lsp                       serve one editor (the same as `carpo-lsp serve`)
     carpo-lsp run analysis.py       run the code cells of a document
     carpo-lsp kernels               show which kernels are installed
+    carpo-lsp doctor                find what keeps kernels from running
     """
     given = [
         f"--{name.replace('_', '-')}"
@@ -45,6 +47,7 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
 cli.add_command(serve)
 cli.add_command(run)
 cli.add_command(kernels)
+cli.add_command(doctor)
 
 
 def main() -> None:

@@ -43,6 +43,8 @@ HINTS: Final = {
 }
 """What to install for a language that no kernelspec serves."""
 
+NO_COMMAND: Final = 'a kernel.json needs "argv", a list of strings with "{connection_file}"'
+
 PYTHON_NAMES: Final = frozenset({"python", "python3"})
 
 
@@ -120,6 +122,8 @@ class SpecFinder:
             ) from None
         except Exception as error:  # whatever a broken kernel.json makes of the library
             raise KernelStartFailed(f"The kernelspec {name!r} cannot be read: {error}") from error
+        if not spec.argv:
+            raise KernelStartFailed(f"The kernelspec {name!r} has no command.", hint=NO_COMMAND)
         return Spec(
             name=name,
             path=str(spec.resource_dir),
@@ -187,7 +191,7 @@ def _command(argv: object, spec: str, folder: str) -> tuple[str, ...]:
     if not isinstance(argv, list) or not argv or not all(isinstance(arg, str) for arg in argv):
         raise KernelStartFailed(
             f"The kernelspec {spec!r} has no command.",
-            hint='a kernel.json needs "argv", a list of strings with "{connection_file}"',
+            hint=NO_COMMAND,
         )
     return _own_python(tuple(argv), folder)
 
