@@ -18,6 +18,7 @@ from carpo_lsp.errors import KernelNotFound
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.transcript import KEPT_EXECUTIONS
+from carpo_lsp.live import Live
 from carpo_lsp.runs import Runs
 from carpo_lsp.settings import Settings
 
@@ -43,6 +44,8 @@ class Place:
 
     uri: str
     range: protocol.Range | None = None
+    lines: tuple[str, ...] = ()
+    """The lines of the document that the range touches, whole."""
 
 
 @attrs.frozen
@@ -74,6 +77,7 @@ class Workspace:
         """Called with the URI of a document that has been opened, edited or closed."""
         self.on_clear: Callable[[str], None] = lambda uri: None
         """Called with the URI of a document whose outputs have been cleared."""
+        self.live = Live()
         self._shared: dict[Sharing, str] = {}
         self._places: Recent[str, Place] = Recent(KEPT_EXECUTIONS)
         frontend.subscribe(self._on_event)
@@ -257,7 +261,9 @@ class Workspace:
         """
         execution_id = self.frontend.new_execution_id(execution_id)
         kernel_id = self.kernel_for(document, language)
-        self._places[execution_id] = Place(document.uri, range_)
+        first, last = (range_.start.line, range_.end.line) if range_ is not None else (0, -1)
+        lines = tuple(document.line(number) for number in range(first, last + 1))
+        self._places[execution_id] = Place(document.uri, range_, lines)
         self.frontend.submit(
             kernel_id, code, execution_id=execution_id, options=options, opened=opened
         )
@@ -322,6 +328,7 @@ class Workspace:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, StatusChanged) and not self._exists(event.kernel_id):
             self.documents.unbind_kernel(event.kernel_id)
+            self.live.forget_kernel(event.kernel_id)
             for sharing, kernel_id in list(self._shared.items()):
                 if kernel_id == event.kernel_id:
                     del self._shared[sharing]

@@ -92,10 +92,10 @@ def state_words(each: Shown, now: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in a few characters: `0.12 s`, `1.2 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A time in a few characters: `12 ms`, `1.2 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 1:
-        return f"{seconds:.2f} s"
-    if seconds < 10:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10 and isinstance(seconds, float):
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:

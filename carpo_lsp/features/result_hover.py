@@ -57,9 +57,9 @@ def _hover(workspace: Workspace, document: Document, each: Shown) -> types.Hover
     outputs = each.record.outputs
     if not outputs:
         return None
-    formats = workspace.client.declared("textDocument.hover.contentFormat") or ()
+    formats = tuple(workspace.client.declared("textDocument.hover.contentFormat") or ())
     head = state_words(each, time.monotonic())
-    if types.MarkupKind.Markdown in formats:
+    if formats[:1] == (types.MarkupKind.Markdown,):
         shows_images = workspace.client.name.lower().startswith(SHOWS_IMAGES)
         blocks = [_cut(texts.markdown(output)) for output in outputs]
         blocks += _pictures(document, outputs, INLINE if shows_images else 0)

@@ -68,16 +68,15 @@ def write(workspace: Workspace, document: Document) -> Path | None:
     uri = notebook.uri if notebook is not None else document.uri
     documents = dict.fromkeys(placed.document for placed in cells_of(workspace, document))
     folder = folder_of(uri)
-    sections: list[str] = []
     pictures: set[str] = set()
     now = time.monotonic()
-    for part in documents:
-        sections += [
-            "\n\n".join(_section(part, each, folder, pictures, now))
-            for each in shown(workspace, part)
-            if each.state != "queued"
-        ]
-    if not sections:
+    runs = [(part, each) for part in documents for each in shown(workspace, part)]
+    sections = [
+        "\n\n".join(_section(part, each, folder, pictures, now))
+        for part, each in runs
+        if each.state != "queued"
+    ]
+    if not any(each.record.outputs for _, each in runs):
         _remove(folder)
         return None
     name = uri.rpartition("/")[2]
@@ -93,7 +92,7 @@ def write(workspace: Workspace, document: Document) -> Path | None:
 def _section(
     document: Document, each: Shown, folder: Path, pictures: set[str], now: float
 ) -> Iterator[str]:
-    title = f" {texts.neutral(each.cell.title)}" if each.cell.title else ""
+    title = f" ({texts.neutral(each.cell.title)})" if each.cell.title else ""
     first, last = each.range.start.line + 1, each.range.end.line + 1
     lines = f"line {first}" if first == last else f"lines {first} to {last}"
     if each.whole and document.has_markers:

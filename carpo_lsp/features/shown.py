@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from carpo_lsp.documents.positions import Position, Range
-from carpo_lsp.features.kernels import selected_code
 
 if TYPE_CHECKING:
     from carpo_lsp.documents.cells import Cell
@@ -81,7 +80,8 @@ def _pieces(workspace: Workspace, document: Document, cells: dict[str, Cell]) ->
         here = document.cell_at(start.line)
         if here is not None and here.kind == "code":
             taken.append((start.line, end.line))
-            if selected_code(document, range_) == record.code:
+            lines = (document.line(number) for number in range(start.line, end.line + 1))
+            if tuple(lines) == place.lines:
                 pieces.append(Shown(record, record.state, here, False, range_))
     return pieces
 

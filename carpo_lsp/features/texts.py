@@ -28,7 +28,7 @@ _ESCAPE = re.compile(
     r"|\x1b[@-Z\\^_=>()][0-9A-Za-z]?"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
-_MOVE = re.compile(r"(\r|\n|\x08|\x1b\[\d*[AK])")
+_MOVE = re.compile(r"(\r|\n|\x08|\x1b\[\d{0,4}[AK])")
 _REPR = re.compile(r"<[^\n]*>\s*")
 _TAG = re.compile(r"</?[A-Za-z!][^>]*>")
 _FENCES = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
@@ -61,15 +61,15 @@ def _played(text: str) -> str:
                     lines.append("")
             case "\x08":
                 column = max(0, column - 1)
-            case "A" if part.startswith("\x1b"):
+            case "A" if part.startswith("\x1b["):
                 row = max(0, row - int(part[2:-1] or 1))
-            case "K" if part.startswith("\x1b"):
+            case "K" if part.startswith("\x1b["):
                 lines[row] = "" if part[2:-1] == "2" else lines[row][:column]
             case _:
-                part = without_escapes(part)
-                line = lines[row].ljust(column)
-                lines[row] = line[:column] + part + line[column + len(part) :]
-                column += len(part)
+                if part := without_escapes(part):
+                    line = lines[row].ljust(column)
+                    lines[row] = line[:column] + part + line[column + len(part) :]
+                    column += len(part)
     return "\n".join(lines)
 
 

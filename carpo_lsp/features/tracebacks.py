@@ -66,6 +66,7 @@ def read(error: dict[str, Any], code: str, count: int | None, language: str) -> 
 def _message(error: dict[str, Any]) -> str:
     ename = without_escapes(str(error.get("ename") or "")).strip()
     evalue = without_escapes(str(error.get("evalue") or "")).strip()
+    evalue = _SYNTAX_PLACE.sub("", evalue).rstrip()
     if not ename or (ename == "ERROR" and evalue):  # R's errors have no names
         return evalue or "The code failed."
     return f"{ename}: {evalue}" if evalue else ename
@@ -103,7 +104,8 @@ _FILE = re.compile(
 _OLD_FILE = re.compile(r"^(?P<path>[~/]\S+\.py) in (?P<name>\w+)")
 _JULIA = re.compile(r"@ (?:Main )?\S*In\[(?P<count>\d+)\]:(?P<line>\d+)")
 _ARROW = re.compile(r"^-+> (\d+)(?!\d)")
-_SYNTAX_PLACE = re.compile(r"\((?:[^()]*\.py|<[^<>()]*>), line (\d+)\)\s*$")
+# IPython's file names are of no use, and the line is where the diagnostic is.
+_SYNTAX_PLACE = re.compile(r" *\((?:[^()]*\.py|<[^<>()]*>), line (\d+)\)\s*$")
 
 
 def _read_python(
