@@ -20,14 +20,15 @@ pytest_plugins = ["plugin_components"]
 
 @pytest.fixture(scope="session", autouse=True)
 def jupyter_folders() -> Iterator[Path]:
-    """Jupyter's and IPython's folders of their own for the whole run, with a short path: an ipc
-    address must stay under 108 bytes. Gives the runtime folder."""
+    """Jupyter's, IPython's and our folders of their own for the whole run, with a short path: an
+    ipc address must stay under 108 bytes. Gives the runtime folder."""
     folder = Path(tempfile.mkdtemp(prefix="ct-"))
     runtime = folder / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_RUNTIME_DIR", str(runtime))
         patch.setenv("JUPYTER_CONFIG_DIR", str(folder / "config"))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         yield runtime
     shutil.rmtree(folder)
 

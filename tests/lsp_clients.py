@@ -279,7 +279,7 @@ class Wire(Inbox):
             except (asyncio.IncompleteReadError, ConnectionError):
                 break
             if "method" in message:
-                self.take(message["method"], message.get("params"))
+                self.receive(message)
                 continue
             future = self._waiting.pop(message["id"], None)
             if future is None or future.done():
@@ -291,6 +291,10 @@ class Wire(Inbox):
         for future in self._waiting.values():
             future.cancel()
 
+    def receive(self, message: dict[str, Any]) -> None:
+        """A request or notification of the server. Requests are not answered."""
+        self.take(message["method"], message.get("params"))
+
     # What editors do
 
     async def initialize(
@@ -299,11 +303,13 @@ class Wire(Inbox):
         *,
         options: dict[str, Any] | None = None,
         capabilities: dict[str, Any] | None = None,
+        client_info: dict[str, Any] | None = None,
     ) -> Any:
         result = await self.request(
             "initialize",
             {
                 "processId": None,
+                "clientInfo": client_info,
                 "rootUri": root.as_uri() if root else None,
                 "capabilities": capabilities or {},
                 "initializationOptions": OPTIONS if options is None else options,
