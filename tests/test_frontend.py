@@ -18,7 +18,7 @@ from carpo_lsp.errors import (
     NoKernelForLanguage,
 )
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.kernels.events import InputRequested, OutputChanged, StateChanged
+from carpo_lsp.kernels.events import InputRequested, MessageReceived, OutputChanged, StateChanged
 from carpo_lsp.kernels.execution import ExecuteOptions
 from carpo_lsp.kernels.messages import Request
 
@@ -238,6 +238,15 @@ async def test_questions_while_code_runs(frontend: Frontend, events: Events, pyt
     assert second.found
     assert complete.status == "incomplete"
     assert events.states(handle.execution_id) == ["queued", "running"]
+    list_id = frontend.send(python, Request("control", "list_subshell_request", {}))
+    listed = await events.until(
+        lambda event: (
+            isinstance(event, MessageReceived)
+            and event.message.parent_id == list_id
+            and event.message.channel == "control"
+        )
+    )
+    assert len(listed.message.content["subshell_id"]) == 1, "questions at once share it"
     await frontend.interrupt(python)
     assert (await handle).state == "error"
     assert (await frontend.execute_code(python, "number")).state == "ok"

@@ -85,6 +85,7 @@ class KernelState:
         self.executions = ExecutionQueue(kernel_id, self._connection.send, emit, self._on_changed)
         self._iopub_live = asyncio.Event()
         self._subshell: str | None = None
+        self._creating_subshell = asyncio.Lock()
         self._raw: Recent[str, None] = Recent(REMEMBERED)
         self._limits = limits
         self._limiter: asyncio.Task[None] | None = None
@@ -411,11 +412,12 @@ class KernelState:
         return await self._requests.wait(reply, request.msg_id, request.msg_type)
 
     async def _ensure_subshell(self) -> str | None:
-        if self._subshell is None:
-            reply = await self._ask(Request("control", "create_subshell_request", {}))
-            subshell = reply.get("subshell_id")
-            self._subshell = subshell if isinstance(subshell, str) else None
-        return self._subshell
+        async with self._creating_subshell:
+            if self._subshell is None:
+                reply = await self._ask(Request("control", "create_subshell_request", {}))
+                subshell = reply.get("subshell_id")
+                self._subshell = subshell if isinstance(subshell, str) else None
+            return self._subshell
 
     def send(self, request: Request) -> None:
         """Send any message; what answers it is told as `MessageReceived`."""
