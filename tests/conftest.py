@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 from support import Events
 
 from carpo_lsp.frontend import Frontend
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 # Markers for what a test needs of the system, such as `needs_r`.
 pytest_plugins = ["plugin_components"]
+
+# No test is about time: how long an example takes says how busy the machine is.
+settings.register_profile("carpo", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("carpo")
 
 
 @pytest.fixture(scope="session", autouse=True)
