@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from scripted import Scripted
 
 
+async def until(wanted: Callable[[], object]) -> None:
+    """Wait until something holds that nobody tells of."""
+    async with asyncio.timeout(DEADLINE):
+        while not wanted():  # noqa: ASYNC110 - no event exists to wait for
+            await asyncio.sleep(0.005)
+
+
 class Recorder:
     """Stands in for the client of a bench."""
 
