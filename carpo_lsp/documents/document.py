@@ -205,7 +205,11 @@ class Document:
     def code(self, cell: Cell) -> str:
         r"""What the kernel is to run: the cell's code with "\n" line ends, prefixes taken off."""
         lines = self._lines[cell.code_start : cell.code_end]
-        return "\n".join(code_line(cell, line) for line in lines)
+        text = "".join(lines)
+        if cell.prefix or "\r" in text:
+            return "\n".join(code_line(cell, line) for line in lines)
+        # Every cell's code is compared with what was run whenever results are shown.
+        return text[:-1] if lines and lines[-1].endswith("\n") else text
 
     def code_range(self, cell: Cell) -> Range:
         """From the first line of the cell's code to the end of its last line that is not blank."""

@@ -57,7 +57,7 @@ def shown(workspace: Workspace, document: Document) -> list[Shown]:
             )
         )
     found += _pieces(workspace, document, cells)
-    return sorted(found, key=lambda each: each.range.end)
+    return sorted(found, key=lambda each: (each.range.end.line, each.range.end.character))
 
 
 def _pieces(workspace: Workspace, document: Document, cells: dict[str, Cell]) -> list[Shown]:

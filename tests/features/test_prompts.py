@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lsprotocol import types
@@ -13,7 +13,7 @@ from carpo_lsp.kernels.events import InputRequested
 if TYPE_CHECKING:
     from scripted import Scripted
 
-CAN_ASK = {"window": {"showMessage": {"messageActionItem": {}}}}
+CAN_ASK: dict[str, Any] = {"window": {"showMessage": {"messageActionItem": {}}}}
 
 
 @pytest.mark.parametrize(
