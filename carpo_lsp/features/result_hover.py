@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 LIMIT: Final = 20_000
 """Characters of text in a hover."""
 
-INLINE: Final = 90_000
+INLINE: Final = 75_000
 """Characters of pictures in a hover: VS Code cuts the whole at 100,000."""
 
 SHOWS_IMAGES: Final = ("visual studio code", "vscodium", "code - oss", "cursor")
