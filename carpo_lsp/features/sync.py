@@ -47,10 +47,7 @@ def did_change_folders(workspace: Workspace, params: types.DidChangeWorkspaceFol
 
 
 def did_open(workspace: Workspace, params: types.DidOpenTextDocumentParams) -> None:
-    item = params.text_document
-    document = workspace.documents.open(item.uri, item.language_id, item.version, item.text)
-    workspace.runs.reopen(document)
-    workspace.on_edit(item.uri)
+    _open(workspace, params.text_document)
 
 
 def did_change(workspace: Workspace, params: types.DidChangeTextDocumentParams) -> None:
@@ -61,10 +58,7 @@ def did_change(workspace: Workspace, params: types.DidChangeTextDocumentParams) 
 
 
 def did_close(workspace: Workspace, params: types.DidCloseTextDocumentParams) -> None:
-    workspace.documents.close(params.text_document.uri)
-    workspace.runs.close(params.text_document.uri)
-    workspace.live.forget_document(params.text_document.uri)
-    workspace.on_edit(params.text_document.uri)
+    _close(workspace, params.text_document.uri)
 
 
 def did_open_notebook(workspace: Workspace, params: types.DidOpenNotebookDocumentParams) -> None:
@@ -73,7 +67,7 @@ def did_open_notebook(workspace: Workspace, params: types.DidOpenNotebookDocumen
     cells = [_cell(cell, languages) for cell in notebook.cells]
     workspace.documents.open_notebook(notebook.uri, notebook.notebook_type, cells)
     for item in params.cell_text_documents:
-        workspace.documents.open(item.uri, item.language_id, item.version, item.text)
+        _open(workspace, item)
 
 
 def did_change_notebook(
@@ -93,9 +87,9 @@ def did_change_notebook(
             [_cell(cell, languages) for cell in array.cells or ()],
         )
         for item in opened:
-            workspace.documents.open(item.uri, item.language_id, item.version, item.text)
+            _open(workspace, item)
         for closed in cells.structure.did_close or ():
-            workspace.documents.close(closed.uri)
+            _close(workspace, closed.uri)
     for content in cells.text_content or ():
         changes = [(_range(change), change.text) for change in content.changes]
         workspace.documents.change(content.document.uri, content.document.version, changes)
@@ -105,7 +99,7 @@ def did_change_notebook(
 def did_close_notebook(workspace: Workspace, params: types.DidCloseNotebookDocumentParams) -> None:
     workspace.documents.close_notebook(params.notebook_document.uri)
     for cell in params.cell_text_documents:
-        workspace.documents.close(cell.uri)
+        _close(workspace, cell.uri)
 
 
 def place_of(workspace: Workspace, params: Any) -> tuple[str, Position]:
@@ -116,6 +110,19 @@ def place_of(workspace: Workspace, params: Any) -> tuple[str, Position]:
     position = Position(params.position.line, params.position.character)
     workspace.last_place = (params.text_document.uri, position)
     return workspace.last_place
+
+
+def _open(workspace: Workspace, item: types.TextDocumentItem) -> None:
+    document = workspace.documents.open(item.uri, item.language_id, item.version, item.text)
+    workspace.runs.reopen(document)
+    workspace.on_edit(item.uri)
+
+
+def _close(workspace: Workspace, uri: str) -> None:
+    workspace.documents.close(uri)
+    workspace.runs.close(uri)
+    workspace.live.forget_document(uri)
+    workspace.on_edit(uri)
 
 
 def _cell(cell: types.NotebookCell, languages: dict[str, str]) -> tuple[str, Any, str]:
