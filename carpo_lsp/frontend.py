@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from carpo_lsp.kernels.events import (
     StateChanged,
 )
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
-from carpo_lsp.kernels.manager import Connect, KernelManager
+from carpo_lsp.kernels.manager import USUAL, Connect, KernelManager, StartOptions
 from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.spool import Spool
 from carpo_lsp.kernels.state import GRACE
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.evaluation import Evaluation
     from carpo_lsp.kernels.messages import Request
     from carpo_lsp.kernels.specs import Spec
+
+log = logging.getLogger(__name__)
 
 ExecutionEvent = StateChanged | OutputChanged | InputRequested
 
@@ -154,7 +157,10 @@ class Frontend:
             event = attrs.evolve(event, output=output)
         self.transcript.apply(event)
         for callback in tuple(self._subscribers):
-            callback(event)
+            try:
+                callback(event)
+            except Exception:  # one subscriber's fault must not cost the others the event
+                log.exception("A subscriber failed at %s", type(event).__name__)
 
     # Kernels
 
@@ -188,21 +194,9 @@ class Frontend:
             return choose(specs, Wish(language=canonical(language), folder=folder)).spec
         raise KernelStartFailed("No kernel was named.", hint="name a kernelspec or a language")
 
-    def begin_kernel(
-        self,
-        spec: Spec,
-        *,
-        kernel_id: str | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        limits: protocol.Limits | None = None,
-    ) -> str:
+    def begin_kernel(self, spec: Spec, options: StartOptions = USUAL) -> str:
         """Begin to start a kernel and return its id at once; code may be queued already."""
-        state = self.manager.start(
-            spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout, limits=limits
-        )
-        return state.kernel_id
+        return self.manager.start(spec, options).kernel_id
 
     async def start_kernel(
         self,
@@ -224,9 +218,10 @@ class Frontend:
         """
         near = Path(cwd) if cwd is not None else None
         spec = self.find_spec(spec_path, spec_name, language, near)
-        started = self.begin_kernel(
-            spec, kernel_id=kernel_id, cwd=cwd, env=env, timeout=timeout, limits=limits
+        options = StartOptions(
+            kernel_id=kernel_id, cwd=cwd, env=env or {}, timeout=timeout, limits=limits
         )
+        started = self.begin_kernel(spec, options)
         await self.wait_ready(started)
         return started
 

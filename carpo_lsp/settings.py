@@ -25,9 +25,30 @@ def _project(default: T) -> T:
     return field
 
 
-def _bare_name(value: str) -> str:
+def _bare_name(value: object) -> str:
+    if not isinstance(value, str):
+        return "a text"
     fits = re.fullmatch(r"[A-Za-z0-9._-]*", value)
     return "" if fits else "the name of an installed kernelspec, not a path"
+
+
+def _limit(value: object) -> str:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = number and 0 <= value < math.inf  # type: ignore[operator] # a number, as it says
+    return "" if fits else "a number, with 0 for none"
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What a kernel may take; 0 is without limit."""
+
+    memory_mb: Annotated[float, _limit] = _project(0)
+    """Megabytes of memory of a kernel and its child processes: it is warned of at 80 %,
+    interrupted at 100 % and killed at 120 %."""
+    execution_seconds: Annotated[float, _limit] = _project(0)
+    """Seconds after which an execution is interrupted."""
+    idle_minutes: Annotated[float, _limit] = _project(0)
+    """Minutes without work after which a kernel is shut down."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +69,7 @@ class Kernel:
     no others (auto), none (document), or all of them (workspace)."""
     timeout: float = _project(60.0)
     """Seconds a kernel has to start."""
+    limits: Limits = attrs.field(factory=Limits)
 
 
 @attrs.frozen(kw_only=True)
@@ -144,8 +166,8 @@ def _section(base: Any, values: object, path: str, file: str | None, problems: l
 def _mismatch(hint: Any, value: object) -> str | None:
     """What a value should have been, None when it fits."""
     if get_origin(hint) is Annotated:
-        inner, check = get_args(hint)
-        return _mismatch(inner, value) or check(value) or None
+        _, check = get_args(hint)
+        return check(value) or None
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         return None if value in choices else "one of " + ", ".join(map(repr, choices))

@@ -16,6 +16,7 @@ from carpo_lsp.documents.store import DocumentStore, path_of
 from carpo_lsp.documents.uris import uri_of
 from carpo_lsp.errors import KernelNotFound
 from carpo_lsp.kernels.events import StatusChanged
+from carpo_lsp.kernels.manager import USUAL, StartOptions
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.transcript import KEPT_EXECUTIONS
 from carpo_lsp.live import Live
@@ -23,7 +24,7 @@ from carpo_lsp.runs import Runs
 from carpo_lsp.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from carpo_lsp.choice import Choice
     from carpo_lsp.documents.cells import Cell
@@ -93,33 +94,19 @@ class Workspace:
         self,
         document: Document,
         language: str,
-        *,
-        kernel_id: str | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        limits: protocol.Limits | None = None,
+        options: StartOptions = USUAL,
     ) -> str:
         """The kernel for a document's code in a language; its start begins when there is none.
 
         Returns at once; code may be queued in it. The options are for a new kernel; with another
-        `kernel_id` than the bound one's, there will be one. Raises `NoKernelForLanguage`,
+        kernel id than the bound one's, there will be one. Raises `NoKernelForLanguage`,
         `KernelStartFailed` when the kernelspec cannot be read, or `KernelExists`.
         """
         bound = self.bound_kernel(document, language)
-        if bound is not None and kernel_id in (None, bound):
+        if bound is not None and options.kernel_id in (None, bound):
             return bound
         choice = choose(self.frontend.manager.specs, self.wish(document, language))
-        kernel_id = self.bind_to(
-            document,
-            language,
-            choice.spec,
-            kernel_id=kernel_id,
-            cwd=cwd,
-            env=env,
-            timeout=timeout,
-            limits=limits,
-        )
+        kernel_id = self.bind_to(document, language, choice.spec, options)
         self._say(document, choice)
         return kernel_id
 
@@ -128,30 +115,34 @@ class Workspace:
         document: Document,
         language: str,
         spec: Spec,
-        *,
-        kernel_id: str | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        limits: protocol.Limits | None = None,
+        options: StartOptions = USUAL,
     ) -> str:
         """Bind a document's code in a language to a kernel of a kernelspec: the one it shares with
         others, else a new one, whose start begins. Raises `KernelExists`."""
-        sharing = self._sharing(document, language, spec) if kernel_id is None else None
+        sharing = self._sharing(document, language, spec) if options.kernel_id is None else None
         chosen = self._shared.get(sharing) if sharing else None
         if chosen is None:
-            chosen = self.frontend.begin_kernel(
-                spec,
-                kernel_id=kernel_id,
-                cwd=cwd or self._folder_of(document),
-                env=env,
-                timeout=timeout or self.settings.kernel.timeout,
-                limits=limits,
-            )
+            options = attrs.evolve(options, cwd=options.cwd or self._folder_of(document))
+            chosen = self.frontend.begin_kernel(spec, self.with_settings(options))
             if sharing:
                 self._shared[sharing] = chosen
         self.documents.bind(document.uri, chosen, language)
         return chosen
+
+    def with_settings(self, options: StartOptions) -> StartOptions:
+        """The options of a start, with what the user has set where they say nothing."""
+        settings = self.settings.kernel
+        limits = settings.limits
+        return attrs.evolve(
+            options,
+            timeout=options.timeout or settings.timeout,
+            limits=options.limits
+            or protocol.Limits(
+                memory_mb=limits.memory_mb or None,
+                execution_seconds=limits.execution_seconds or None,
+                idle_minutes=limits.idle_minutes or None,
+            ),
+        )
 
     def wish(self, document: Document, language: str) -> Wish:
         """What the choice of a kernel for a document's code in a language depends on."""

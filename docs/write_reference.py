@@ -7,10 +7,15 @@ import inspect
 import json
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import attrs
 
 from carpo_lsp import settings
 from carpo_lsp.features.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FOLDER = Path(__file__).parent
 
@@ -63,7 +68,7 @@ A command that needs a place takes it in any of these forms, with numbers as num
 | none | where the client's last request about a position was |
 | `[{"uri", "line"}]`, `[{"uri", "position"}]`, `[{"uri", "range"}]` | LSP's: lines from 0 |
 | `[uri, Position]`, `[uri, Range]` | the same, as Sublime Text has them |
-| `["path", line]` | a path, relative ones too, and a line **from 1**, as Helix has them |
+| `["path", line]`, `["path", line, last]` | a path and lines **from 1**, as Helix has them |
 
 | command | what it does |
 |---|---|
@@ -72,22 +77,34 @@ A command that needs a place takes it in any of these forms, with numbers as num
 
 def settings_page() -> str:
     """The whole of settings.md."""
-    sections = settings.fields_of(settings.Settings)
-    example = {
-        section.wire: {field.wire: _default(field) for field in settings.fields_of(section.hint)}
-        for section in sections
-    }
-    parts = [SETTINGS_HEAD.replace("{example}", json.dumps({"carpo": example}, indent=2))]
-    for section in sections:
-        texts = _docstrings(section.hint)
-        parts.append(f"## carpo.{section.wire}\n\n{inspect.getdoc(section.hint)}\n")
+    example = json.dumps({"carpo": _defaults(settings.Settings)}, indent=2)
+    parts = [SETTINGS_HEAD.replace("{example}", example)]
+    for path, section in _sections("carpo", settings.Settings):
+        texts = _docstrings(section)
+        parts.append(f"## {path}\n\n{inspect.getdoc(section)}\n")
         parts += [
-            f"**`carpo.{section.wire}.{field.wire}`**: {_type(field.hint)}, "
+            f"**`{path}.{field.wire}`**: {_type(field.hint)}, "
             f"default `{json.dumps(_default(field))}`"
             f"{'' if field.project else ' (*not for projects*)'}\n\n{texts[field.name]}\n"
-            for field in settings.fields_of(section.hint)
+            for field in settings.fields_of(section)
+            if not attrs.has(field.hint)
         ]
     return "\n".join(parts)
+
+
+def _sections(path: str, section: Any) -> Iterator[tuple[str, Any]]:
+    """The sections below one, each before those inside it."""
+    for field in settings.fields_of(section):
+        if attrs.has(field.hint):
+            yield f"{path}.{field.wire}", field.hint
+            yield from _sections(f"{path}.{field.wire}", field.hint)
+
+
+def _defaults(section: Any) -> dict[str, Any]:
+    return {
+        field.wire: _defaults(field.hint) if attrs.has(field.hint) else _default(field)
+        for field in settings.fields_of(section)
+    }
 
 
 def commands_page() -> str:

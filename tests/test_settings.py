@@ -154,3 +154,20 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, text: bytes) -> None
 def test_a_pyproject_of_others_that_is_broken_is_none_of_our_business(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", "[tool.black\n")
     assert read_project(tmp_path)[1] == []
+
+
+@pytest.mark.parametrize("value", [-1, "1000", True, float("inf")])
+def test_a_limit_is_a_number_from_zero(value: object) -> None:
+    settings, problems = read(client(kernel={"limits": {"memoryMb": value}}))
+    assert settings == Settings()
+    assert problems == [
+        f"carpo.kernel.limits.memoryMb: expected a number, with 0 for none, got {value!r}; using 0."
+    ]
+
+
+def test_a_project_may_limit_its_kernels_and_its_user_may_lift_the_limit() -> None:
+    limited = project(kernel={"limits": {"idleMinutes": 5, "executionSeconds": 2.5}})
+    settings, problems = read(limited, client(kernel={"limits": {"idleMinutes": 0}}))
+    assert problems == []
+    assert settings.kernel.limits.idle_minutes == 0
+    assert settings.kernel.limits.execution_seconds == 2.5

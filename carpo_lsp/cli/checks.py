@@ -20,6 +20,7 @@ import attrs
 
 from carpo_lsp.choice import Wish, choose, environments_near
 from carpo_lsp.errors import CarpoError, KernelNotFound, KernelStartFailed
+from carpo_lsp.kernels.manager import StartOptions
 from carpo_lsp.kernels.specs import PYTHON_NAMES
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ async def check_starts(
     """Starts each kernel once and ends it again."""
     for spec in specs:
         began = time.monotonic()
-        kernel_id = frontend.begin_kernel(spec, timeout=seconds)
+        kernel_id = frontend.begin_kernel(spec, StartOptions(timeout=seconds))
         try:
             kernel = await frontend.get_kernel_info(kernel_id)
             took = time.monotonic() - began

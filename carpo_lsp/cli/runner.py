@@ -15,6 +15,7 @@ from carpo_lsp.cli.show import Display
 from carpo_lsp.cli.signals import Lifetime
 from carpo_lsp.errors import CarpoError, KernelNotFound
 from carpo_lsp.frontend import Frontend
+from carpo_lsp.kernels.manager import StartOptions
 from carpo_lsp.notebooks import notebook_text, write_whole
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class _Run:
             self._kernels[language] = by_path[spec.path]
 
     async def _start_kernel(self, spec: Spec) -> Kernel:
-        kernel_id = self._frontend.begin_kernel(spec, cwd=self._job.cwd)
+        kernel_id = self._frontend.begin_kernel(spec, StartOptions(cwd=self._job.cwd))
         return await self._frontend.get_kernel_info(kernel_id)
 
     async def _run_cells(self, keep_going: bool) -> bool:

@@ -14,6 +14,7 @@ from carpo_lsp.documents.cells import prefix_width
 from carpo_lsp.documents.positions import Position, Range
 from carpo_lsp.errors import InvalidParams, KernelStartFailed
 from carpo_lsp.kernels.execution import ExecuteOptions
+from carpo_lsp.kernels.manager import StartOptions
 from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
@@ -37,31 +38,23 @@ def start_kernel(
 ) -> Coroutine[Any, Any, protocol.Kernel]:
     """Begins at once, so that a client that chose the id can send code without a wait."""
     frontend = workspace.frontend
+    options = StartOptions(
+        kernel_id=params.kernel_id,
+        cwd=params.cwd,
+        env=params.env,
+        timeout=params.timeout,
+        limits=params.limits,
+    )
     if params.text_document is not None:
         document = workspace.documents.get(params.text_document.uri)
-        kernel_id = workspace.kernel_for(
-            document,
-            main_language(document),
-            kernel_id=params.kernel_id,
-            cwd=params.cwd,
-            env=params.env,
-            timeout=params.timeout,
-            limits=params.limits,
-        )
+        kernel_id = workspace.kernel_for(document, main_language(document), options)
         dead = frontend.get_kernel(kernel_id).status == "dead"
     else:
         near = (
             Path(params.cwd) if params.cwd is not None else next(iter(workspace.root_paths), None)
         )
         spec = frontend.find_spec(params.spec_path, params.spec_name, params.language, near)
-        kernel_id = frontend.begin_kernel(
-            spec,
-            kernel_id=params.kernel_id,
-            cwd=params.cwd,
-            env=params.env,
-            timeout=params.timeout or workspace.settings.kernel.timeout,
-            limits=params.limits,
-        )
+        kernel_id = frontend.begin_kernel(spec, workspace.with_settings(options))
         dead = False
     started = (frontend.restart_kernel if dead else frontend.wait_ready)(kernel_id)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import uuid4
+
+import attrs
 
 from carpo_lsp.errors import KernelExists, KernelNotFound
 from carpo_lsp.kernels.events import Event, StatusChanged
@@ -24,6 +26,23 @@ log = logging.getLogger(__name__)
 
 MAX_SOCKETS = 16384
 """ZeroMQ's default of 1,023 sockets is enough for 250 kernels."""
+
+
+@attrs.frozen(kw_only=True)
+class StartOptions:
+    """How a kernel is to be started, where it is not to be as usual."""
+
+    kernel_id: str | None = None
+    """The id it is to have; None makes one."""
+    cwd: str | None = None
+    env: Mapping[str, str] = attrs.field(factory=dict)
+    """What its environment has besides the server's."""
+    timeout: float | None = None
+    """Seconds from spawn to ready."""
+    limits: Limits | None = None
+
+
+USUAL: Final = StartOptions()
 
 
 class Connect(Protocol):
@@ -59,26 +78,24 @@ class KernelManager:
     def __len__(self) -> int:
         return len(self._kernels)
 
-    def start(
-        self,
-        spec: Spec,
-        *,
-        kernel_id: str | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        limits: Limits | None = None,
-    ) -> KernelState:
+    def start(self, spec: Spec, options: StartOptions = USUAL) -> KernelState:
         """Begin to start a kernel; `KernelState.wait_ready` tells how it went.
 
-        `timeout` is in seconds, from spawn to ready. Raises `KernelExists` for an id in use.
+        Raises `KernelExists` for an id in use.
         """
 
         def connect(on_message: OnMessage) -> Connection:
-            return self._connect(spec, state_id, on_message, cwd=cwd, env=env or {})
+            return self._connect(spec, state_id, on_message, cwd=options.cwd, env=options.env)
 
-        state_id = self._new_id(kernel_id)
-        state = KernelState(state_id, spec, connect, self._on_event, timeout=timeout, limits=limits)
+        state_id = self._new_id(options.kernel_id)
+        state = KernelState(
+            state_id,
+            spec,
+            connect,
+            self._on_event,
+            timeout=options.timeout,
+            limits=options.limits,
+        )
         self._kernels[state_id] = state
         state.start()
         return state

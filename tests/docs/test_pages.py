@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from carpo_lsp import protocol, settings
@@ -97,9 +98,13 @@ def test_the_protocol_page_names_every_error() -> None:
 
 def test_the_settings_page_names_every_setting() -> None:
     text = (ROOT / "docs" / "settings.md").read_text()
-    for section in settings.fields_of(settings.Settings):
-        for field in settings.fields_of(section.hint):
-            assert f"`carpo.{section.wire}.{field.wire}`" in text
+    pending = [("carpo", settings.Settings)]
+    while pending:
+        path, section = pending.pop()
+        for field in settings.fields_of(section):
+            assert f"{path}.{field.wire}" in text
+            if attrs.has(field.hint):
+                pending.append((f"{path}.{field.wire}", field.hint))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -13,6 +13,7 @@ from support import FAKE, Events, fake_spec, mode, names, read_json, text_of
 
 from carpo_lsp.errors import KernelDied, KernelExists, KernelNotFound, KernelStartFailed
 from carpo_lsp.kernels.events import StatusChanged
+from carpo_lsp.kernels.manager import StartOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,7 +246,7 @@ async def test_shutdown_while_starting(
     frontend: Frontend, events: Events, runtime_dir: Path, tmp_path: Path, gate: Gate
 ) -> None:
     spec = frontend.find_spec(fake_spec(tmp_path, *gate.flags))
-    kernel_id = frontend.begin_kernel(spec, kernel_id="k")
+    kernel_id = frontend.begin_kernel(spec, StartOptions(kernel_id="k"))
     ready = asyncio.create_task(frontend.wait_ready(kernel_id))
     handle = frontend.execute_code(kernel_id, "result 1")
     await asyncio.gather(*(frontend.shutdown_kernel(kernel_id) for _ in range(3)))
