@@ -285,3 +285,20 @@ async def test_two_kernels_at_once(frontend: Frontend, fake: str, python: str) -
     texts = [text_of((await handle).outputs) for handle in handles]
     assert texts == ["fake\n", "python\n"] * 10
     assert [kernel.language for kernel in frontend.list_kernels()] == ["fake", "python"]
+
+
+async def test_a_subscriber_that_fails_costs_the_others_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(event: object) -> None:
+        raise RuntimeError("broken")
+
+    seen: list[object] = []
+    async with Frontend() as frontend:
+        frontend.subscribe(fail)
+        frontend.subscribe(seen.append)
+        kernel_id = await frontend.start_kernel(str(FAKE))
+        result = await frontend.execute_code(kernel_id, "result 1")
+    assert result.state == "ok"
+    assert seen
+    assert "A subscriber failed" in caplog.text

@@ -168,6 +168,9 @@ class LocalConnection:
     async def _end_process(self, ended: asyncio.Task[int], grace: float, restart: bool) -> None:
         pid = self._pid
         below = process.descendants(pid) if pid is not None else []
+        if not ended.done():
+            # Some kernels look at nothing but the code they run until it ends.
+            await self.interrupt()
         self.send(Request("control", "shutdown_request", {"restart": restart}))
         if not await _within(ended, grace * 0.6):
             below += process.descendants(pid) if pid is not None else []
