@@ -206,7 +206,7 @@ class Wire(Inbox):
     async def close(self) -> None:
         """Hang up, and end the server if that does not."""
         self.read_on()
-        self._writer.close()
+        self.hang_up()
         try:
             async with asyncio.timeout(DEADLINE):
                 await self.process.wait()
@@ -261,6 +261,10 @@ class Wire(Inbox):
     def cancel_last(self) -> None:
         """Withdraw the request that was posted last."""
         self.notify("$/cancelRequest", {"id": max(self._waiting)})
+
+    def hang_up(self) -> None:
+        """End the server's input."""
+        self._writer.close()
 
     def stop_reading(self) -> None:
         self._reading.clear()
