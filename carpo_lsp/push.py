@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 INTERVAL: Final = 1 / 50
 """Seconds between two sendings of stream text; what is printed in between is sent as one."""
 
+MOST_PENDING: Final = 1000
+"""Texts that wait in memory for a slow client at the most."""
+
 NUMBERED: Final = 10_000
 """Ended executions whose numbering is remembered, for display updates that come later."""
 
@@ -61,7 +64,8 @@ class Pusher:
         self._pending: list[Event | _Text] = []
         self._open: dict[str, _Text] = {}
         self._numbers: Recent[str, int] = Recent(NUMBERED)
-        self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._turn: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._urgent = False
         self._last_sent = 0.0
 
@@ -79,7 +83,7 @@ class Pusher:
 
     def flush(self) -> None:
         """Send what waits. To be called when a slow client has caught up."""
-        self._cancel_timer()
+        self._cancel()
         pending, self._pending = self._pending, []
         self._open.clear()
         self._urgent = False
@@ -93,7 +97,7 @@ class Pusher:
 
     def close(self) -> None:
         """The client is gone."""
-        self._cancel_timer()
+        self._cancel()
         self._pending.clear()
         self._open.clear()
 
@@ -106,30 +110,31 @@ class Pusher:
             waiting = _Text(event, SpooledText(self._workspace.frontend.spool, name, limit))
             self._open[event.execution_id] = waiting
             self._pending.append(waiting)
+            # Streams that alternate cannot be joined; the outbox keeps on disk what is too much.
+            self._urgent = self._urgent or len(self._pending) >= MOST_PENDING
         waiting.text.append(text)
 
     def _schedule(self) -> None:
-        if not self._urgent and self._congested():
-            return  # `flush` is called when the client has caught up
+        if self._turn is not None:
+            return  # not put off by what comes meanwhile, of which there may be no end
         loop = asyncio.get_running_loop()
-        due = 0.0 if self._urgent else self._last_sent + INTERVAL - loop.time()
-        if self._timer is not None:
-            if not self._urgent:
-                return
-            self._timer.cancel()
-        self._timer = (
-            loop.call_later(due, self._on_timer) if due > 0 else loop.call_soon(self.flush)
-        )
+        if self._urgent:
+            self._cancel()
+            self._turn = loop.call_soon(self.flush)
+        elif self._timer is None and not self._congested():
+            due = max(0.0, self._last_sent + INTERVAL - loop.time())
+            self._timer = loop.call_later(due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._urgent or not self._congested():
+        if not self._congested():  # else `flush` is called when the client has caught up
             self.flush()
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _cancel(self) -> None:
+        for handle in (self._turn, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._turn = self._timer = None
 
     def _send(self, event: Event) -> None:
         match event:
