@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,7 +159,7 @@ async def test_a_busy_kernel_without_subshells_is_not_waited_for(
     assert await server.labels(uri, 1, 2) == ["alpha", "alphabet"]
 
 
-@pytest.mark.skipif(shutil.which("R") is None, reason="R is not installed")
+@pytest.mark.needs_r
 async def test_r_while_it_sleeps(server: Wire, tmp_path: Path) -> None:
     kernel = (await server.start(language="r"))["kernelId"]
     await server.run(kernel, "carpo_in_r <- 1")

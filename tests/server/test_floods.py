@@ -1,0 +1,198 @@
+"""Nothing is lost and nothing grows without bounds, however much a kernel prints."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from lsp_clients import DEADLINE, check_order
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from lsp_clients import Wire
+
+    Spawn = Callable[..., Awaitable[Wire]]
+
+pytestmark = pytest.mark.slow
+
+LONG = 6 * DEADLINE
+
+STALL = 30.0
+"""Seconds for which a client does not read."""
+
+MIB = 1024 * 1024
+
+ENDLESS = """\
+import itertools, sys
+for number in itertools.count():
+    print(number, 'x' * 80, flush=True)
+    if number % 500 == 0:
+        with open({path!r}, 'w') as file:
+            file.write(str(number))
+"""
+
+
+def rss(client: Wire) -> int:
+    return int(psutil.Process(client.process.pid).memory_info().rss)
+
+
+async def done(client: Wire, execution_id: str) -> str:
+    """Wait long for the end of an execution; returns its state."""
+    await client.until(
+        lambda method, params: (
+            method == "carpo/executionState"
+            and params["executionId"] == execution_id
+            and params["state"] in ("ok", "error")
+        ),
+        deadline=LONG,
+    )
+    check_order(client.of(execution_id))
+    return client.states(execution_id)[-1]
+
+
+async def test_twenty_thousand_lines(spawn: Spawn) -> None:
+    client = await spawn()
+    await client.initialize()
+    kernel = await client.start(specName="python3")
+    execution_id = await client.execute(
+        kernel["kernelId"], "for n in range(20_000): print(n, flush=True)"
+    )
+    assert await done(client, execution_id) == "ok"
+    assert client.text(execution_id) == "".join(f"{n}\n" for n in range(20_000))
+
+
+async def test_a_server_that_is_held_up_loses_nothing(spawn: Spawn, tmp_path: Path) -> None:
+    """A busy machine may keep the server from reading while a kernel prints."""
+    client = await spawn()
+    await client.initialize()
+    kernel = await client.start(specName="python3")
+    printed = tmp_path / "printed"
+    code = f"for n in range(20_000): print(n, flush=True)\nopen({str(printed)!r}, 'w').close()"
+    execution_id = await client.execute(kernel["kernelId"], code)
+    await client.until(lambda *_: client.outputs(execution_id))
+    os.kill(client.process.pid, signal.SIGSTOP)
+    try:
+        while not existing(printed):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.1)
+    finally:
+        os.kill(client.process.pid, signal.SIGCONT)
+    assert await done(client, execution_id) == "ok"
+    assert client.text(execution_id) == "".join(f"{n}\n" for n in range(20_000))
+
+
+async def test_a_hundred_megabytes_in_one_print(spawn: Spawn) -> None:
+    client = await spawn()
+    await client.initialize()
+    kernel = await client.start(specName="python3")
+    execution_id = await client.execute(kernel["kernelId"], "print('é' + 'x' * 100_000_000 + '!')")
+    assert await done(client, execution_id) == "ok"
+    text = client.text(execution_id)
+    assert len(text) == 100_000_003
+    assert (text[0], text[1:-2].strip("x"), text[-2:]) == ("é", "", "!\n")
+    pushed = sum(len(str(params)) for params in client.outputs(execution_id))
+    assert pushed < 20 * MIB
+    (held,) = (await client.request("carpo/outputs", {"executionId": execution_id}))["executions"]
+    assert held["state"] == "ok"
+    assert held["outputs"][0]["metadata"]["carpo"]["bytes"] == 100_000_004
+
+
+async def test_big_displays(spawn: Spawn) -> None:
+    client = await spawn()
+    await client.initialize()
+    kernel = await client.start(specName="python3")
+    code = (
+        "from IPython.display import publish_display_data\n"
+        "publish_display_data({'text/plain': 'big', 'text/html': 'x' * 10_000_000})"
+    )
+    execution_id = await client.execute(kernel["kernelId"], code)
+    assert await done(client, execution_id) == "ok"
+    (output,) = [params["output"] for params in client.outputs(execution_id)]
+    assert output["data"] == {"text/plain": "big"}
+    pointer = output["metadata"]["carpo"]
+    assert pointer["truncated"] is True
+    assert size(pointer["path"]) == pointer["bytes"] > 10_000_000
+
+
+async def test_two_kernels_that_flood_with_displays_are_both_told(spawn: Spawn) -> None:
+    """Displays are sent at once; two kernels that never stop must not keep each other waiting."""
+    client = await spawn()
+    await client.initialize()
+    kernels = [await client.start(specName="python3") for _ in range(2)]
+    code = (
+        "from IPython.display import publish_display_data\n"
+        "while True: publish_display_data({'text/plain': 'x'})"
+    )
+    executions = [await client.execute(kernel["kernelId"], code) for kernel in kernels]
+    for execution_id in executions:
+        await client.until(
+            lambda *_, execution_id=execution_id: len(client.outputs(execution_id)) > 1000,
+            deadline=LONG,
+        )
+    for kernel in kernels:
+        await client.request("carpo/interrupt", {"kernelId": kernel["kernelId"]})
+    for execution_id in executions:
+        assert await done(client, execution_id) == "error"
+
+
+@pytest.mark.parametrize("streams", ["one", "two"])
+async def test_a_client_that_does_not_read_for_half_a_minute(
+    spawn: Spawn, tmp_path: Path, streams: str
+) -> None:
+    client = await spawn()
+    await client.initialize()
+    kernel_id = (await client.start(specName="python3"))["kernelId"]
+    await client.run(kernel_id, "print('warm')")
+    idle = rss(client)
+    progress = tmp_path / "progress"
+    code = ENDLESS.format(path=str(progress))
+    if streams == "two":
+        code = code.replace("flush", "file=(sys.stdout, sys.stderr)[number % 2], flush")
+    execution_id = await client.execute(kernel_id, code)
+    await client.until(lambda *_: client.outputs(execution_id))
+
+    client.stop_reading()
+    deadline = asyncio.get_running_loop().time() + STALL
+    before = count(progress)
+    most = 0
+    while asyncio.get_running_loop().time() < deadline or count(progress) < before + 1000:
+        most = max(most, rss(client))
+        await asyncio.sleep(0.1)
+    assert most - idle < 150 * MIB
+
+    client.post("carpo/interrupt", {"kernelId": kernel_id})
+    client.read_on()
+    assert await done(client, execution_id) == "error"
+    step = 1 if streams == "one" else 2
+    lines = 0
+    for first, stream in enumerate(("stdout", "stderr")[:step]):
+        found = [int(line.split()[0]) for line in printed(client, execution_id, stream)]
+        assert found == list(range(first, first + step * len(found), step))
+        lines += len(found)
+    assert lines >= count(progress) > before
+
+
+def printed(client: Wire, execution_id: str, stream: str) -> list[str]:
+    """The whole lines that ENDLESS has printed; the interrupt may have cut the last one short."""
+    lines = client.text(execution_id, stream).splitlines()
+    return [line for line in lines if line.endswith("x" * 80)]
+
+
+def count(file: Path) -> int:
+    try:
+        return int(file.read_text() or 0)
+    except FileNotFoundError:
+        return 0
+
+
+def existing(file: Path) -> bool:
+    return file.exists()
+
+
+def size(path: str) -> int:
+    return os.stat(path).st_size
