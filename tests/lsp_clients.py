@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from lsprotocol import types
 from pygls.protocol import JsonRPCNotification, JsonRPCResponseMessage, default_converter
 from pytest_lsp import LanguageClient
 from pytest_lsp.client import register_lsp_features
@@ -34,6 +35,9 @@ NOTIFICATIONS = (
     "carpo/kernelStatus",
     "carpo/message",
 )
+
+REFRESHES = (types.WORKSPACE_CODE_LENS_REFRESH, types.WORKSPACE_INLAY_HINT_REFRESH)
+"""What pytest-lsp's client declares but does not answer."""
 
 SERVER = [sys.executable, "-m", "carpo_lsp"]
 
@@ -395,6 +399,8 @@ class LspClient(Inbox, LanguageClient):
         register_lsp_features(self)
         for method in NOTIFICATIONS:
             self.feature(method)(self._taking(method))
+        for method in REFRESHES:
+            self.feature(method)(lambda params: None)
 
     def _taking(self, method: str) -> Callable[[Any], None]:
         def handler(params: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator  # noqa: TC003 - pytest-lsp evaluates the hints
 from pathlib import Path
@@ -23,7 +22,7 @@ from pytest_lsp import ClientServerConfig, client_capabilities
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(shutil.which("R") is None, reason="R is not installed"),
+    pytest.mark.needs_r,
 ]
 
 ONE = "file:///work space/one.py"
