@@ -48,17 +48,6 @@ NUDGE: Final = 0.05
 STDIN: Final = 1.0
 """Seconds to wait for the stdin channel. Some kernels have none."""
 
-PREPARE: Final = 2.0
-"""Seconds for what we run in a kernel before it is ready."""
-
-NO_OUTPUT_LIMIT: Final = """\
-(lambda thread: thread.schedule(lambda: setattr(thread.socket, "sndhwm", 0)))(
-    __import__("ipykernel.kernelapp").kernelapp.IPKernelApp.instance().iopub_thread
-);"""
-"""ipykernel's iopub has ZeroMQ's limit of 1,000 messages, and drops what comes while as many wait:
-lines of a printing loop when our machine is busy, and with them the idle that ends it. The socket
-belongs to a thread of its own, which is to lift the limit."""
-
 REMEMBERED: Final = 1000
 """Raw messages whose answers are still recognised."""
 
@@ -213,7 +202,6 @@ class KernelState:
         except KernelStartFailed as error:
             raise await self._failed(error) from error.__cause__
         self._learn(self.info)
-        await self._lift_output_limit(self.info)
         self.started_at = self.last_activity = _now()
         self._watch = asyncio.create_task(self._die_with(closed), name=f"watch {self.kernel_id}")
         if self._limits is not None:
@@ -232,14 +220,6 @@ class KernelState:
             return answering.result()
         finally:
             answering.cancel()
-
-    async def _lift_output_limit(self, info: dict[str, Any]) -> None:
-        """Have ipykernel keep what we have not read yet, however much; it drops it otherwise."""
-        if self._connection.owned and info.get("implementation") == "ipython":
-            try:
-                await self._evaluations.ask(NO_OUTPUT_LIMIT, {}, PREPARE)
-            except (KernelTimeout, KernelDied) as error:
-                log.info("Kernel %s may drop output: %s", self.kernel_id, error)
 
     def _learn(self, info: dict[str, Any]) -> None:
         """A kernel that was started elsewhere tells itself what it is."""
