@@ -20,6 +20,7 @@ from carpo_lsp.kernels.events import (
     StatusChanged,
 )
 from carpo_lsp.kernels.limits import Limiter
+from carpo_lsp.kernels.lossless import lift_output_limit
 from carpo_lsp.kernels.messages import Message, Request
 from carpo_lsp.kernels.queue import ExecutionQueue
 from carpo_lsp.kernels.recent import Recent
@@ -243,6 +244,8 @@ class KernelState:
                 await self._connection.wait_for_stdin()
         except TimeoutError:
             log.info("Kernel %s has no stdin channel", self.kernel_id)
+        if self._connection.owned:
+            await lift_output_limit(self._evaluations, info)
         return info
 
     async def _ask_info(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,6 +137,28 @@ async def test_options_reach_the_kernel(server: Wire, python: str) -> None:
     assert server.of(forgotten)[-1]["state"] == "ok"
     mute = await server.run(python, "input()", allowStdin=False)
     assert server.of(mute)[-1]["error"]["ename"] == "StdinNotImplementedError"
+
+
+async def test_nothing_is_lost_while_the_server_is_stopped(
+    server: Wire, python: str, tmp_path: Path
+) -> None:
+    printed = tmp_path / "printed"
+    os.mkfifo(printed)
+    code = (
+        "for i in range(5000): print(i, flush=True)\n"
+        f"with open({str(printed)!r}, 'w'): pass\nprint()"
+    )
+    wrote = asyncio.create_task(asyncio.to_thread(printed.read_bytes))
+    try:
+        execution_id = await server.execute(python, code)
+        await server.until_state(execution_id, "running")
+        server.process.send_signal(signal.SIGSTOP)
+        # More than the kernel's socket takes by itself and the operating system for it.
+        await wrote
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    assert (await server.until_done(execution_id))["state"] == "ok"
+    assert server.text(execution_id) == "".join(f"{i}\n" for i in range(5000)) + "\n"
 
 
 async def test_streams_keep_their_order_and_their_names(server: Wire, python: str) -> None:
