@@ -56,9 +56,15 @@ class KernelNotFound(CarpoError):
 
 
 class KernelStartFailed(CarpoError):
-    """A kernel could not be started; `data` tells what is known of the cause."""
+    """A kernel could not be started; `data` tells what is known of the cause.
+
+    Clients may count on `exitCode`, `stderrTail` and `argv`, also where nothing has been run yet.
+    """
 
     code = 1002
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message, **{"exitCode": None, "stderrTail": "", "argv": [], **data})
 
 
 class KernelDied(CarpoError):

@@ -314,6 +314,27 @@ async def test_a_start_that_fails_tells_why(server: Wire) -> None:
     assert status["kernelId"] not in await server.kernels()
 
 
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("startKernel", {"specName": "no such name"}),
+        ("startKernel", {"specPath": "/no/such/kernel.json"}),
+        ("startKernel", {"specName": "fake", "cwd": "/no/such/folder"}),
+        ("attachKernel", {"connectionFile": "/no/such/file"}),
+    ],
+    ids=str,
+)
+async def test_a_start_that_fails_before_anything_is_run(
+    server: Wire, name: str, params: dict[str, str]
+) -> None:
+    error = await server.fail(f"carpo/{name}", params)
+    assert error.code == 1002
+    assert error.data["exitCode"] is None
+    assert error.data["stderrTail"] == ""
+    assert isinstance(error.data["argv"], list)
+    assert error.data["hint"]
+
+
 async def test_a_missing_module_is_hinted_at(server: Wire, tmp_path: Path) -> None:
     path = fake_spec(tmp_path / "k", "--die", "No module named ipykernel")
     error = await server.fail("carpo/startKernel", {"specPath": path})
