@@ -231,6 +231,9 @@ class CompleteParams:
     code: str
     cursor_pos: Count
 
+    def __attrs_post_init__(self) -> None:
+        _within_code(self.cursor_pos, self.code)
+
 
 @attrs.frozen(kw_only=True)
 class InspectParams:
@@ -240,6 +243,9 @@ class InspectParams:
     code: str
     cursor_pos: Count
     detail_level: Literal[0, 1] = 0
+
+    def __attrs_post_init__(self) -> None:
+        _within_code(self.cursor_pos, self.code)
 
 
 @attrs.frozen(kw_only=True)
@@ -562,6 +568,14 @@ def _exactly_one(params: object, *names: str) -> None:
     if sum(getattr(params, name) is not None for name in names) != 1:
         wire = ", ".join(map(_camel_case, names))
         raise InvalidParams(f"exactly one of {wire} is needed")
+
+
+def _within_code(cursor_pos: int, code: str) -> None:
+    # ipykernel answers nothing at all to a cursor behind the end.
+    if cursor_pos > len(code):
+        raise InvalidParams(
+            f"cursorPos: {cursor_pos} is behind the end of code, which has {len(code)} code points"
+        )
 
 
 def _structure(hint: Any, value: Any, path: str) -> Any:

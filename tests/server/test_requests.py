@@ -286,6 +286,8 @@ WRONG: list[tuple[str, dict[str, Any], int]] = [
     ("execute", {"kernelId": UNKNOWN, "code": "1", "executionId": ""}, -32602),
     ("execute", {"kernelId": UNKNOWN, "code": "1", "executionId": "x" * 129}, -32602),
     ("complete", {"kernelId": UNKNOWN, "code": "", "cursorPos": -1}, -32602),
+    ("complete", {"kernelId": UNKNOWN, "code": "😀", "cursorPos": 2}, -32602),
+    ("inspect", {"kernelId": UNKNOWN, "code": "😀", "cursorPos": 2}, -32602),
     ("send", {"kernelId": UNKNOWN, "channel": "iopub", "msgType": "x", "content": {}}, -32602),
     ("send", {**GOOD["send"], "buffers": ["not base64!"]}, -32602),
     ("noSuchMethod", {}, -32601),
