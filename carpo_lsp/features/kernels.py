@@ -234,7 +234,11 @@ def _outputs(workspace: Workspace, record: Record) -> protocol.ExecutionOutputs:
     )
 
 
-def send(workspace: Workspace, params: protocol.SendParams) -> protocol.SendResult:
+def send(
+    workspace: Workspace, params: protocol.SendParams
+) -> protocol.SendResult | Coroutine[Any, Any, protocol.SendResult]:
+    """Sends at once, or once the start or restart under way is done."""
+    frontend = workspace.frontend
     request = Request(
         params.channel,
         params.msg_type,
@@ -242,7 +246,15 @@ def send(workspace: Workspace, params: protocol.SendParams) -> protocol.SendResu
         metadata=params.metadata,
         buffers=params.buffers,
     )
-    return protocol.SendResult(msg_id=workspace.frontend.send(params.kernel_id, request))
+    if frontend.get_kernel(params.kernel_id).status not in ("starting", "restarting"):
+        return protocol.SendResult(msg_id=frontend.send(params.kernel_id, request))
+    started = frontend.wait_ready(params.kernel_id)
+
+    async def later() -> protocol.SendResult:
+        await started
+        return protocol.SendResult(msg_id=frontend.send(params.kernel_id, request))
+
+    return later()
 
 
 def main_language(document: Document) -> str:

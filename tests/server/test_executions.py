@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import signal
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -475,6 +476,30 @@ async def test_messages_of_a_comm(server: Wire, python: str) -> None:
         "comm.send({'from': 'a cell'})",
     )
     await server.until(is_comm({"from": "a cell"}), after=before)
+
+
+async def test_a_message_that_is_sent_right_after_a_start_waits_for_it(server: Wire) -> None:
+    kernel_id = str(uuid.uuid4())
+    request = {"channel": "shell", "msgType": "kernel_info_request", "content": {}}
+    with server.together():
+        starting = server.post("carpo/startKernel", {"specName": "fake", "kernelId": kernel_id})
+        sending = server.post("carpo/send", {"kernelId": kernel_id, **request})
+    msg_id = (await sending)["msgId"]
+    reply = await server.until(
+        lambda method, params: (
+            method == "carpo/message"
+            and params["header"]["msg_type"] == "kernel_info_reply"
+            and params["parentHeader"]["msg_id"] == msg_id
+        )
+    )
+    assert reply["kernelId"] == kernel_id
+    await starting
+    with server.together():
+        restarting = server.post("carpo/restartKernel", {"kernelId": kernel_id})
+        sending = server.post("carpo/send", {"kernelId": kernel_id, **request})
+    assert (await sending)["msgId"] != msg_id
+    await restarting
+    await server.request("carpo/shutdownKernel", {"kernelId": kernel_id})
 
 
 async def test_any_message_and_what_answers_it(server: Wire, python: str) -> None:
