@@ -343,8 +343,14 @@ class Frontend:
     async def provide_stdin(
         self, kernel_id: str, value: str, execution_id: str | None = None
     ) -> None:
-        """Answer the input request that waits. Raises `NoInputPending`."""
-        self.manager.get(kernel_id).executions.answer(value, execution_id)
+        """Answer the input request that waits, or only that of an execution.
+
+        Raises `NoInputPending`, or `ExecutionNotFound` when one waits but the id is unknown.
+        """
+        executions = self.manager.get(kernel_id).executions
+        if execution_id is not None and executions.waits_for_input:
+            self.record(execution_id)
+        executions.answer(value, execution_id)
 
     def record(self, execution_id: str) -> Record:
         """What an execution has shown so far. Raises `ExecutionNotFound`."""

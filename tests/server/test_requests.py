@@ -362,6 +362,8 @@ async def test_input_that_nobody_waits_for(server: Wire, fake: str) -> None:
     asking = await server.execute(fake, "input Who?")
     await server.until_prompt(asking)
     other = {"kernelId": fake, "executionId": "another", "value": "x"}
+    assert (await server.fail("carpo/stdin", other)).code == 1004
+    other["executionId"] = await server.execute(fake, "stream stdout queued")
     assert (await server.fail("carpo/stdin", other)).code == 1005
     await server.request("carpo/stdin", {**other, "executionId": asking})
     await server.until_done(asking)
