@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class ExecuteOptions:
-    """The flags of an execute request, with Jupyter's defaults."""
+    """The flags of an execute request, with Jupyter's defaults; the last is for the queue."""
 
     silent: bool = False
     store_history: bool = True
@@ -115,7 +115,9 @@ class Execution:
                 "store_history": self.options.store_history and not self.options.silent,
                 "user_expressions": self.options.user_expressions,
                 "allow_stdin": self.options.allow_stdin,
-                "stop_on_error": self.options.stop_on_error,
+                # What waits is in our queue, not the kernel's. Told to stop, ipykernel aborts the
+                # request that comes right after the error as well.
+                "stop_on_error": False,
             },
         )
         return self.request

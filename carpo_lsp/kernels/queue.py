@@ -198,8 +198,10 @@ class ExecutionQueue:
         self._entered.set()
         if execution.request is not None:
             self._ended[execution.request.msg_id] = None
-        if execution.state == "error" and execution.options.stop_on_error:
-            # Jupyter leaves this to the kernel's queue, but the queue is here.
+        stops = execution.options.stop_on_error and not execution.interrupted
+        if execution.state == "error" and stops:
+            # Jupyter leaves this to the kernel's queue, but the queue is here. An interrupt has
+            # dropped what waited; what has come since is meant to run.
             self.abort_waiting()
         self._pump()
         self._changed()

@@ -165,7 +165,7 @@ def test_queue_and_request() -> None:
         "store_history": True,
         "user_expressions": {"y": "z"},
         "allow_stdin": True,
-        "stop_on_error": True,
+        "stop_on_error": False,
     }
     assert execution.state == "queued"
 

@@ -315,10 +315,7 @@ async def test_an_interrupt_of_nothing(server: Wire, python: str) -> None:
 
 
 async def test_code_that_is_sent_right_after_an_interrupt_runs(server: Wire, fake: str) -> None:
-    # An error would end what waits behind it.
-    running = await server.execute(
-        fake, "stream stdout in\nsleep-until-interrupted", stopOnError=False
-    )
+    running = await server.execute(fake, "stream stdout in\nsleep-until-interrupted")
     await server.until_text(running, "in\n")
     place = {"kernelId": fake, "executionId": "after the interrupt"}
     with server.together():
