@@ -80,6 +80,7 @@ class Workspace:
         """Called with the URI of a document whose outputs have been cleared."""
         self.live = Live()
         self._shared: dict[Sharing, str] = {}
+        self._unstartable: set[str] = set()
         self._places: Recent[str, Place] = Recent(KEPT_EXECUTIONS)
         frontend.subscribe(self._on_event)
 
@@ -89,6 +90,12 @@ class Workspace:
         """The kernel a document's code in a language runs in, None before there is one."""
         kernel_id = self.documents.kernel_id(document.uri, language)
         return kernel_id if kernel_id is not None and self._exists(kernel_id) else None
+
+    def may_start(self, document: Document) -> bool:
+        """Whether a document's kernel may start without its user having asked for code to run: not
+        when the last one did not come up, or every key would start another that does not."""
+        start = self.settings.kernel.start
+        return start == "onUse" and document.uri not in self._unstartable
 
     def kernel_for(
         self,
@@ -127,6 +134,7 @@ class Workspace:
             if sharing:
                 self._shared[sharing] = chosen
         self.documents.bind(document.uri, chosen, language)
+        self._unstartable.discard(document.uri)
         return chosen
 
     def with_settings(self, options: StartOptions) -> StartOptions:
@@ -318,6 +326,8 @@ class Workspace:
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, StatusChanged) and not self._exists(event.kernel_id):
+            if event.status == "dead":
+                self._unstartable.update(self.documents.documents_of(event.kernel_id))
             self.documents.unbind_kernel(event.kernel_id)
             self.live.forget_kernel(event.kernel_id)
             for sharing, kernel_id in list(self._shared.items()):

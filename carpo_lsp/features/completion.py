@@ -78,7 +78,7 @@ def complete(workspace: Workspace, params: types.CompletionParams) -> Awaitable[
         return NOTHING
     kernel_id = workspace.bound_kernel(document, cell.language)
     if kernel_id is None:
-        if workspace.settings.kernel.start != "onUse":
+        if not workspace.may_start(document):
             return NOTHING
         try:
             kernel_id = workspace.kernel_for(document, cell.language)
