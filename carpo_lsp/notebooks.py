@@ -63,8 +63,7 @@ def cells_of(document: Document) -> Iterator[SourceCell]:
 
 
 def _cell_of(document: Document, cell: Cell) -> SourceCell:
-    tags = cell.options.get("tags")
-    tags = [str(tag) for tag in tags] if isinstance(tags, list) else []
+    tags = cell.tags
     metadata: dict[str, Any] = {"title": cell.title} if cell.title else {}
     return SourceCell(
         kind=cell.kind,
@@ -72,7 +71,7 @@ def _cell_of(document: Document, cell: Cell) -> SourceCell:
         text=document.code(cell).rstrip("\n"),
         title=cell.title,
         line=cell.start_line + 1,
-        evaluate=cell.evaluate and "skip-execution" not in tags,
+        evaluate=cell.evaluate,
         may_fail=cell.options.get("error") is True or "raises-exception" in tags,
         notebook={"metadata": {**metadata, "tags": tags} if tags else metadata},
     )

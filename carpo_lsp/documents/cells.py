@@ -44,9 +44,16 @@ class Cell:
     key: int = attrs.field(default=0, eq=False)
 
     @property
+    def tags(self) -> list[str]:
+        """Its tags, as Jupyter calls them: `tags=["a"]` on the marker, `#| tags: [a]` below it."""
+        tags = self.options.get("tags")
+        return [str(tag) for tag in tags] if isinstance(tags, list) else []
+
+    @property
     def evaluate(self) -> bool:
-        """Whether to run the cell with the document: False where its options say `eval: false`."""
-        return self.options.get("eval") is not False
+        """Whether to run the cell with the document: its options may say `eval: false`, or its
+        tags `skip-execution`."""
+        return self.options.get("eval") is not False and "skip-execution" not in self.tags
 
 
 class Layout(Protocol):

@@ -120,6 +120,20 @@ def test_marker_lines(rest: str, kind: str, title: str, options: dict[str, Any])
     assert cell.evaluate is (options.get("eval") is not False)
 
 
+@pytest.mark.parametrize(
+    ("text", "evaluate"),
+    [
+        ('# %% tags=["a", "skip-execution"]\nx\n', False),
+        ("# %%\n#| tags: [skip-execution]\nx\n", False),
+        ('# %% tags=["skip"]\nx\n', True),
+        ("# %% tags=skip-execution\nx\n", True),  # no list, and so no tags to Jupyter
+    ],
+)
+def test_a_tag_says_what_does_not_run_with_the_document(text: str, evaluate: bool) -> None:
+    (cell,) = document(text).cells()
+    assert cell.evaluate is evaluate
+
+
 def test_another_language_in_a_marker() -> None:
     (cell,) = document('# %% language="R"\nx\n').cells()
     assert cell.language == "r"
