@@ -135,7 +135,8 @@ def _code_of(document: Document, params: protocol.ExecuteParams) -> tuple[str, s
         return params.code, main_language(document)
     assert params.range is not None  # parse has seen that one of the three is there
     cell = document.cell_at(params.range.start.line)
-    language = cell.language if cell is not None else main_language(document)
+    in_code = cell is not None and cell.kind == "code"
+    language = cell.language if cell is not None and in_code else main_language(document)
     return selected_code(document, _range(params.range)), language
 
 

@@ -416,6 +416,19 @@ async def test_code_of_a_range_and_of_the_cell_at_a_position(server: Wire, tmp_p
     assert part["kernelId"] == cell["kernelId"]
 
 
+async def test_a_range_that_begins_in_prose_is_in_the_language_of_the_document(
+    server: Wire, tmp_path: Path
+) -> None:
+    text = "# %% [markdown]\n# Prose.\n# %%\n'code'\n"
+    uri = server.open((tmp_path / "prose.py").as_uri(), text)
+    range_ = {"start": {"line": 0, "character": 0}, "end": {"line": 4, "character": 0}}
+    everything = {"textDocument": {"uri": uri}, "range": range_}
+    execution_id = (await server.request("carpo/execute", everything))["executionId"]
+    assert (await server.until_done(execution_id))["state"] == "ok"
+    (result,) = server.outputs(execution_id)
+    assert result["output"]["data"]["text/plain"] == "'code'"
+
+
 async def test_the_code_is_that_of_the_moment(server: Wire, tmp_path: Path) -> None:
     """What is typed after an execute does not change it, however fast."""
     uri = server.open((tmp_path / "typed.py").as_uri(), "# %%\nstream stdout old\n", "fake")
