@@ -279,7 +279,7 @@ class Frontend:
         """An id for an execution: the chosen one, else a new one. Raises `KernelExists`."""
         if chosen is None:
             return str(uuid4())
-        if chosen in self.transcript:
+        if self.transcript.used(chosen):
             raise KernelExists(f"An execution has the id {chosen!r}.", executionId=chosen)
         return chosen
 

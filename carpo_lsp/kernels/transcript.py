@@ -13,10 +13,14 @@ from carpo_lsp.kernels.events import (
     OutputChanged,
     StateChanged,
 )
+from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.spool import Spool, SpooledText
 
 KEPT_EXECUTIONS: Final = 1000
 """Ended executions whose outputs are remembered; beyond that the oldest are forgotten."""
+
+USED_IDS: Final = 10_000
+"""Execution ids that are remembered after their records, so that no client takes one again."""
 
 TEXT_LIMIT: Final = 1024 * 1024
 """Characters of one stream text that are kept in memory."""
@@ -116,9 +120,11 @@ class Transcript:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._records: dict[str, Record] = {}
+        self._used: Recent[str, None] = Recent(USED_IDS)
 
-    def __contains__(self, execution_id: str) -> bool:
-        return execution_id in self._records
+    def used(self, execution_id: str) -> bool:
+        """Whether an execution has had the id, be its record still there or not."""
+        return execution_id in self._used
 
     def get(self, execution_id: str) -> Record | None:
         return self._records.get(execution_id)
@@ -130,6 +136,7 @@ class Transcript:
         """A record for a new execution; the oldest ended ones give way."""
         record = Record(kernel_id, execution_id, code, self._spool)
         self._records[execution_id] = record
+        self._used[execution_id] = None
         excess = len(self._records) - KEPT_EXECUTIONS
         if excess > 0:
             ended = (key for key, old in self._records.items() if old.done)

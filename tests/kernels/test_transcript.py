@@ -162,7 +162,6 @@ def test_events_find_their_record(transcript: Transcript, record: Record) -> Non
     transcript.apply(text("a"))
     transcript.apply(InputRequested(K, X, "", False))
     assert transcript.get(X) is record
-    assert X in transcript
     assert short(record.outputs) == "o:a"
     transcript.apply(state("queued", "external:1"))
     external = transcript.get("external:1")
@@ -189,8 +188,9 @@ def test_old_ended_executions_give_way(
 
 def test_what_has_ended_can_be_forgotten(transcript: Transcript, record: Record) -> None:
     transcript.forget(X)
-    assert X in transcript
+    assert transcript.get(X) is record
     transcript.apply(state("ok"))
     transcript.forget(X)
     transcript.forget(X)
-    assert X not in transcript
+    assert transcript.get(X) is None
+    assert transcript.used(X), "so that nobody takes the id again"

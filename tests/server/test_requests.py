@@ -378,6 +378,17 @@ async def test_an_execution_id_that_is_taken(server: Wire, fake: str) -> None:
     assert server.text("taken") == "1\n"
 
 
+async def test_an_execution_id_is_taken_for_good(server: Wire, tmp_path: Path) -> None:
+    uri = server.open((tmp_path / "cleared.py").as_uri(), "# %%\nstream stdout 1\n", "fake")
+    cell = {"textDocument": {"uri": uri}, "position": {"line": 1, "character": 0}}
+    await server.request("carpo/execute", {**cell, "executionId": "cleared"})
+    await server.until_done("cleared")
+    await server.command("clearOutput", {"uri": uri, "line": 1})
+    assert (await server.fail("carpo/outputs", {"executionId": "cleared"})).code == 1004
+    error = await server.fail("carpo/execute", {**cell, "executionId": "cleared"})
+    assert (error.code, error.data["name"]) == (1009, "KernelExists")
+
+
 async def test_a_kernel_that_does_not_answer_in_time(server: Wire) -> None:
     kernel = await server.start(specName="mute")
     place = {"kernelId": kernel["kernelId"], "code": ""}
