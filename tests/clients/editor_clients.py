@@ -267,12 +267,14 @@ class Editor(Wire):
                     return line
             await self.until(lambda method, _: method in (PUBLISH, HINT_REFRESH), after=after)
 
-    async def until_error(self, uri: str, text: str) -> Any:
-        """Wait until an error with a text is among the diagnostics, and return it."""
+    async def until_error(self, uri: str, text: str, line: int | None = None) -> Any:
+        """Wait for an error with a text among the diagnostics, at a line if one is given."""
 
         def found() -> Any:
             for each in self.diagnostics(uri):
-                if each["severity"] == types.DiagnosticSeverity.Error and text in each["message"]:
+                is_error = each["severity"] == types.DiagnosticSeverity.Error
+                at_line = line in (None, each["range"]["start"]["line"])
+                if is_error and at_line and text in each["message"]:
                     return each
             return None
 

@@ -41,8 +41,9 @@ print("decided:", input("Proceed (y/n)? "))
 print("named:", input("Name? "))
 # %% endless
 print("begun", flush=True)
-while True:
-    time.sleep(0.01)
+while True: time.sleep(0.01)  # one line, which is where it is interrupted
+# %% forever
+while True: time.sleep(0.02)
 # %% [markdown]
 # Ada
 """
@@ -200,21 +201,21 @@ async def test_a_cancelled_progress_interrupts(desk: Desk) -> None:
     await desk.run("endless")
     begin = await editor.until(is_progress("begin"), after=before)
     editor.notify("window/workDoneProgress/cancel", {"token": begin["token"]})
-    await editor.until_error(desk.uri, "KeyboardInterrupt")
+    await editor.until_error(desk.uri, "KeyboardInterrupt", desk.line("True: time.sleep(0.01)"))
     await editor.until(is_progress("end"), after=before)
 
 
 async def test_an_interrupt(desk: Desk) -> None:
     editor = desk.editor
     await desk.value()
-    await desk.run("endless")
+    await desk.run("forever")
     await editor.until_result(desk.uri, "running")
     if editor.profile.runs in ("kind", "menu"):
-        line = desk.line("# %% endless")
+        line = desk.line("# %% forever")
         await editor.act(desk.uri, line, "carpo.kernel.interrupt", "Interrupt the kernel")
     else:
         await editor.command("interrupt")
-    await editor.until_error(desk.uri, "KeyboardInterrupt")
+    await editor.until_error(desk.uri, "KeyboardInterrupt", desk.line("True: time.sleep(0.02)"))
 
 
 async def test_a_choice_for_a_prompt(desk: Desk) -> None:
