@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from support import FAKE, Events, text_of
 
-from carpo_lsp.errors import KernelExists, NoInputPending
+from carpo_lsp.errors import ExecutionNotFound, KernelExists, NoInputPending
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels import queue
 from carpo_lsp.kernels.events import StateChanged
@@ -144,7 +144,7 @@ async def test_input_goes_to_who_asked(frontend: Frontend, events: Events, kerne
         await frontend.provide_stdin(kernel, "x")
     handle = frontend.execute_code(kernel, "input a\ninput b", execution_id="asks")
     await events.until_input("asks")
-    with pytest.raises(NoInputPending):
+    with pytest.raises(ExecutionNotFound):
         await frontend.provide_stdin(kernel, "x", execution_id="other")
     await frontend.provide_stdin(kernel, "first")
     with pytest.raises(NoInputPending):
