@@ -8,7 +8,6 @@ import errno
 import logging
 import os
 import signal
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
+from carpo_lsp.kernels.guard import Guard, OwnFolder
 from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class LocalConnection:
         on_message: OnMessage,
         *,
         context: zmq.Context[zmq.Socket[bytes]],
+        guard: Guard,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -58,10 +59,11 @@ class LocalConnection:
         self._kernel_id = kernel_id
         self._on_message = on_message
         self._context = context
+        self._guard = guard
         self._cwd = cwd
         self._env = dict(env or {})
         self._launcher: AsyncKernelManager | None = None
-        self._ipc_folder: str | None = None
+        self._folder: OwnFolder | None = None
         self._channels: Channels | None = None
         self._tail: process.Tail | None = None
         self._pid: int | None = None
@@ -92,6 +94,7 @@ class LocalConnection:
                 stdout=tail.write_end,
                 stderr=tail.write_end,
             )
+            self._guard.expect(str(launcher.connection_file))
             # The two halves of `start_kernel`, without the control socket it opens for itself.
             await launcher._launch_kernel(command, **options)
         except OSError as error:
@@ -108,8 +111,10 @@ class LocalConnection:
         child = getattr(provisioner, "process", None)
         if child is not None:
             self._pid = child.pid
+            self._guard.add(str(launcher.connection_file), child.pid)
             self._exit = asyncio.create_task(process.wait_for_exit(child.pid, child.poll))
         else:  # a provisioner that runs the kernel elsewhere
+            await self._guard.remove(str(launcher.connection_file))
             self._exit = asyncio.create_task(_wait_for_provisioner(provisioner))
         info: dict[str, Any] = dict(launcher.get_connection_info())
         self._channels = Channels(self._context, info, self._on_message)
@@ -146,6 +151,7 @@ class LocalConnection:
         if self._tail is not None:
             self._tail.close()
         if launcher is not None:
+            await self._guard.remove(str(launcher.connection_file))
             launcher.cleanup_ipc_files()
             if provisioner is not None:
                 await provisioner.cleanup(restart=restart)
@@ -153,7 +159,7 @@ class LocalConnection:
                 launcher.cleanup_connection_file()
                 self._launcher = None
         if not restart:
-            self._remove_ipc_folder()
+            self._remove_folder()
 
     async def wait_closed(self) -> Exit:
         assert self._exit is not None, "wait_closed before start"
@@ -188,11 +194,10 @@ class LocalConnection:
             with contextlib.suppress(ProcessLookupError):
                 await self._launcher.provisioner.send_signal(number)
 
-    def _remove_ipc_folder(self) -> None:
-        if self._ipc_folder is not None:
-            with contextlib.suppress(OSError):
-                Path(self._ipc_folder).rmdir()
-            self._ipc_folder = None
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
 
     def _check(self) -> None:
         """Say what is wrong with a command or a folder before a spawn fails less clearly."""
@@ -211,11 +216,12 @@ class LocalConnection:
             connection_file=str(runtime / f"kernel-{self._kernel_id}.json"),
             transport_encryption="auto",
         )
+        folder = self._folder = OwnFolder()
+        folder.add(launcher.connection_file)
         if _binds_ipc(self._spec):
             # Not beside the connection file: an ipc address must stay under 108 bytes.
-            self._ipc_folder = tempfile.mkdtemp(prefix="carpo-")
             launcher.transport = "ipc"
-            launcher.ip = str(Path(self._ipc_folder) / "kernel")
+            launcher.ip = str(folder.path / "kernel")
         return launcher
 
     def _failure(self, message: str, hint: str | None = None) -> KernelStartFailed:

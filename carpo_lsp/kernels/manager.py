@@ -11,6 +11,7 @@ import attrs
 
 from carpo_lsp.errors import KernelExists, KernelNotFound
 from carpo_lsp.kernels.events import Event, StatusChanged
+from carpo_lsp.kernels.guard import Guard
 from carpo_lsp.kernels.specs import Spec, SpecFinder
 from carpo_lsp.kernels.state import GRACE, KernelState
 
@@ -74,6 +75,7 @@ class KernelManager:
         self._connect = connect or self._connect_local
         self._kernels: dict[str, KernelState] = {}
         self._context: zmq.Context[Any] | None = None
+        self._guard = Guard()
 
     def __len__(self) -> int:
         return len(self._kernels)
@@ -168,7 +170,15 @@ class KernelManager:
     ) -> Connection:
         from carpo_lsp.kernels.local import LocalConnection
 
-        return LocalConnection(spec, kernel_id, on_message, context=self.context, cwd=cwd, env=env)
+        return LocalConnection(
+            spec,
+            kernel_id,
+            on_message,
+            context=self.context,
+            guard=self._guard,
+            cwd=cwd,
+            env=env,
+        )
 
     def _new_id(self, kernel_id: str | None) -> str:
         kernel_id = kernel_id or str(uuid4())

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import shutil
 import tempfile
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from carpo_lsp.kernels import outputs
+from carpo_lsp.kernels.guard import OwnFolder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from carpo_lsp.kernels.events import Output
 
 log = logging.getLogger(__name__)
@@ -31,15 +32,15 @@ class Spool:
 
     def __init__(self, parent: Path | None = None) -> None:
         self._parent = parent
-        self._folder: Path | None = None
+        self._folder: OwnFolder | None = None
 
     def create(self, suffix: str) -> tuple[IO[bytes], str]:
         """A new file (mode 0600) and its path. Raises `OSError`."""
         if self._folder is None:
             if self._parent is not None:
                 self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix="carpo-outputs-", dir=self._parent))
-        descriptor, path = tempfile.mkstemp(suffix=suffix, dir=self._folder)
+            self._folder = OwnFolder("outputs-", self._parent)
+        descriptor, path = tempfile.mkstemp(suffix=suffix, dir=self._folder.path)
         return open(descriptor, "wb"), path
 
     def shrink(self, output: Output, limit: int) -> Output:
@@ -76,7 +77,7 @@ class Spool:
     def close(self) -> None:
         """Remove the folder and all that is in it."""
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.close()
             self._folder = None
 
 

@@ -283,7 +283,7 @@ async def test_close_ends_everything(
     )
     assert spilled.outputs[0]["metadata"]["carpo"]["truncated"]
     children = [await child_of(events, handle.execution_id) for handle in handles[:2]]
-    assert len(names(short)) == 2, "a folder for ipc sockets and one for outputs"
+    assert len(names(short)) == 5, "a folder for each kernel and one for outputs"
     await frontend.close(grace=0.5)
     await frontend.close()
     assert [(await handle).state for handle in handles] == ["died"] * 3
