@@ -14,7 +14,7 @@ from carpo_lsp.choice import Choices, Wish, choose
 from carpo_lsp.client import Client
 from carpo_lsp.documents.store import DocumentStore, path_of
 from carpo_lsp.documents.uris import uri_of
-from carpo_lsp.errors import KernelNotFound
+from carpo_lsp.errors import KernelNotFound, KernelStartFailed
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.manager import USUAL, StartOptions
 from carpo_lsp.kernels.recent import Recent
@@ -256,9 +256,15 @@ class Workspace:
     ) -> tuple[str, str]:
         """Queue a document's code in its kernel; returns the execution's and the kernel's id.
 
-        `opened` gets the execution's record before its first event.
+        `opened` gets the execution's record before its first event. Raises what `kernel_for` does,
+        and `KernelStartFailed` where the user has set that no run starts a kernel.
         """
         execution_id = self.frontend.new_execution_id(execution_id)
+        if self.settings.kernel.start == "never" and not self.bound_kernel(document, language):
+            raise KernelStartFailed(
+                "The document has no kernel, and by carpo.kernel.start a run starts none.",
+                hint="start one with the command carpo.selectKernel",
+            )
         kernel_id = self.kernel_for(document, language)
         first, last = (range_.start.line, range_.end.line) if range_ is not None else (0, -1)
         lines = tuple(document.line(number) for number in range(first, last + 1))

@@ -99,6 +99,10 @@ async def test_start_never_but_by_a_request_for_it(spawn: Spawn, tmp_path: Path)
     await client.initialize(tmp_path, options=options(start="never"))
     uri = client.open((tmp_path / "x.py").as_uri(), CELLS + "al", "fake")
     assert (await client.complete(uri, 2, 2))["items"] == []
+    error = await client.fail("carpo/execute", at(uri, 1, 0))
+    assert "carpo.selectKernel" in error.data["hint"]
+    await client.command("runAll", {"uri": uri})
+    await client.until_message("carpo.kernel.start")
     assert await client.kernels() == {}
     await client.start(textDocument={"uri": uri})
     assert await client.labels(uri, 2, 2) == ["alpha", "alphabet"]
