@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 from lsprotocol import types
 
 from carpo_lsp import protocol
@@ -22,6 +23,7 @@ from carpo_lsp.features.selecting import (
 )
 from carpo_lsp.features.statements import (
     Rows,
+    around,
     blocks_of,
     by_asking,
     by_grammar,
@@ -75,6 +77,10 @@ def run_statement(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
     cell = code_cell_at(document, line)
     lines = document.code(cell).split("\n")
     row = max(0, line - cell.code_start)
+    part = around(cell.language, lines, row)
+    lines, row = lines[part.first : part.end], row - part.first
+    first = cell.code_start + part.first
+    cell = attrs.evolve(cell, code_start=first, code_end=first + len(lines))
     found = by_grammar(cell.language, lines, row)
     if found is not None:
         _run_rows(workspace, document, cell, lines, found)

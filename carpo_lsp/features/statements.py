@@ -56,6 +56,10 @@ ASKS: Final = 50
 BEFORE: Final = 25
 """Blocks before the one in question that may be the beginning of the same statement."""
 
+REACH: Final = 2000
+"""Lines before and after a row among which its statement is looked for: what is parsed of a longer
+cell holds everything else up."""
+
 _MAGIC = re.compile(r"[%!?]|.*\?\s*$")
 """A line of IPython's own, which Python's grammar does not know."""
 
@@ -64,6 +68,15 @@ _CONTINUES = re.compile(
     r"|(?:else|elif|elsif|elseif|except|finally|catch|rescue|end|then|do|done|fi|esac)\b"
 )
 """How a line begins that belongs to the one above."""
+
+_STRING_OR_COMMENT = re.compile(
+    r"#.*"
+    r'|"""(?:[^\\"]+|\\[\s\S]|"(?!""))*+(?:"""|\Z)'
+    r"|'''(?:[^\\']+|\\[\s\S]|'(?!''))*+(?:'''|\Z)"
+    r'|"(?:[^"\\\n]+|\\.)*+"?'
+    r"|'(?:[^'\\\n]+|\\.)*+'?"
+)
+"""Of Python, possibly without an end."""
 
 _OPEN = re.compile(r".*(?:[(\[{,\\=&|]|(?<!\+)\+|\|>|->|=>|<-|%[^%\s]*%)\s*$")
 """How a line ends to which the one below belongs."""
@@ -75,6 +88,21 @@ class Rows:
 
     first: int
     end: int
+
+
+def around(language: str, lines: Sequence[str], row: int) -> Rows:
+    """The lines to look for the statement at a row in: about REACH on both sides of it, between
+    two lines that look like the beginning of a statement."""
+    if language == "python" and _cell_magic(lines) is not None:
+        return Rows(0, len(lines))
+    first, end = max(0, row - REACH), min(len(lines), row + REACH)
+    if language == "python":
+        first = _outside_string(lines, first)
+    while first > 0 and not _begins(language, lines, first):
+        first -= 1
+    while end < len(lines) and not _begins(language, lines, end):
+        end += 1
+    return Rows(first, end)
 
 
 def by_grammar(language: str, lines: Sequence[str], row: int) -> Rows | None:
@@ -152,6 +180,23 @@ def blocks_of(language: str, lines: Sequence[str]) -> list[Rows]:
             blocks.append(Rows(number, number + 1))
             is_open = _leaves_open(language, line)
     return blocks
+
+
+def _outside_string(lines: Sequence[str], number: int) -> int:
+    """A line of Python, or where the string begins that it is in: what a docstring holds may look
+    like the beginning of statements."""
+    text = "".join(f"{line}\n" for line in lines[:number])
+    for match in _STRING_OR_COMMENT.finditer(text):
+        if match.end() == len(text):  # with its last line end, so the string goes on
+            return text.count("\n", 0, match.start())
+    return number
+
+
+def _begins(language: str, lines: Sequence[str], number: int) -> bool:
+    """Whether a line, which is not the first, looks like the beginning of a statement."""
+    line = lines[number]
+    continues = not line.strip() or _CONTINUES.match(line) is not None
+    return not continues and not _leaves_open(language, lines[number - 1])
 
 
 def _leaves_open(language: str, line: str) -> bool:

@@ -9,7 +9,9 @@ from carpo_lsp.features import running
 from carpo_lsp.features.commands import COMMANDS
 from carpo_lsp.features.statements import (
     ASKS,
+    REACH,
     Rows,
+    around,
     blocks_of,
     by_asking,
     by_grammar,
@@ -277,6 +279,36 @@ async def test_a_kernel_is_asked_a_bounded_number_of_times() -> None:
     assert len(asked) == ASKS
 
 
+LONG = [
+    *["a = 1"] * REACH,
+    *("def f():", '    """It\'s a text', *["text # '"] * (REACH // 2), '    """', "    return 1"),
+    *("b = [", *["    1,"] * REACH, "]"),
+    *["c = 1"] * REACH,
+]
+"""Too long to be parsed for one statement."""
+
+FUNCTION, LIST, LAST = (LONG.index(line) for line in ("def f():", "b = [", "c = 1"))
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        (0, Rows(0, REACH)),
+        (FUNCTION, Rows(0, LAST)),  # not between the lines of the list
+        (FUNCTION + REACH + 10, Rows(FUNCTION, FUNCTION + 2 * REACH + 10)),  # nor of the text
+        (LAST - 1, Rows(LIST, LAST + REACH - 1)),
+        (len(LONG), Rows(LAST, len(LONG))),
+    ],
+)
+def test_only_what_is_around_a_statement_is_parsed(row: int, part: Rows) -> None:
+    assert around("python", LONG, row) == part
+
+
+def test_a_magic_takes_its_cell_however_long() -> None:
+    lines = ["%%bash", *LONG]
+    assert around("python", lines, len(LONG)) == Rows(0, len(lines))
+
+
 # The command
 
 
@@ -289,6 +321,12 @@ async def run(bench: Scripted, text: str, line: int, language: str) -> str:
 async def test_only_the_cell_is_parsed(bench: Scripted) -> None:
     text = "# %%\nx = (\n# %%\ny = [1,\n  2]\nz\n# %%\n'''\n"
     assert await run(bench, text, 3, "python") == "y = [1,\n  2]"
+
+
+async def test_a_statement_of_a_long_file(bench: Scripted) -> None:
+    code = await run(bench, "\n".join(LONG), LAST - 1, "python")
+    assert code == "\n".join(LONG[LIST:LAST])
+    assert places(bench) == [((LIST, 0), (LAST - 1, 1))]
 
 
 async def test_a_statement_in_a_quote(bench: Scripted) -> None:
