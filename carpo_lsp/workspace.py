@@ -18,7 +18,6 @@ from carpo_lsp.errors import KernelNotFound, KernelStartFailed
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.manager import USUAL, StartOptions
 from carpo_lsp.kernels.recent import Recent
-from carpo_lsp.kernels.transcript import KEPT_EXECUTIONS
 from carpo_lsp.live import Live
 from carpo_lsp.runs import Runs
 from carpo_lsp.settings import Settings
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.transcript import Record
 
 log = logging.getLogger(__name__)
+
+PLACES: Final = 10_000
+"""Executions whose place is remembered, those that have ended and those that still wait alike."""
 
 
 @attrs.frozen
@@ -81,7 +83,7 @@ class Workspace:
         self.live = Live()
         self._shared: dict[Sharing, str] = {}
         self._unstartable: set[str] = set()
-        self._places: Recent[str, Place] = Recent(KEPT_EXECUTIONS)
+        self._places: Recent[str, Place] = Recent(PLACES)
         frontend.subscribe(self._on_event)
 
     # Kernels of documents
@@ -268,9 +270,15 @@ class Workspace:
         kernel_id = self.kernel_for(document, language)
         first, last = (range_.start.line, range_.end.line) if range_ is not None else (0, -1)
         lines = tuple(document.line(number) for number in range(first, last + 1))
-        self._places[execution_id] = Place(document.uri, range_, lines)
+        place = Place(document.uri, range_, lines)
+
+        def remember(record: Record) -> None:
+            self._places[record.execution_id] = place
+            if opened is not None:
+                opened(record)
+
         self.frontend.submit(
-            kernel_id, code, execution_id=execution_id, options=options, opened=opened
+            kernel_id, code, execution_id=execution_id, options=options, opened=remember
         )
         return execution_id, kernel_id
 

@@ -429,6 +429,28 @@ async def test_a_range_that_begins_in_prose_is_in_the_language_of_the_document(
     assert result["output"]["data"]["text/plain"] == "'code'"
 
 
+async def test_the_place_of_code_that_waits_long(server: Wire, tmp_path: Path) -> None:
+    uri = server.open((tmp_path / "many.py").as_uri(), "# %%\ninput Go?\n", "fake")
+    asking = await server.request("carpo/execute", at(uri, 1, 0))
+    await server.until_prompt(asking["executionId"])
+    ids = [await server.execute(uri, "stream stdout x") for _ in range(1001)]
+    await server.request("carpo/interrupt", {"kernelId": asking["kernelId"]})
+    for execution_id in (asking["executionId"], *ids):
+        end = await server.until_done(execution_id)
+        assert end["textDocument"] == {"uri": uri}
+
+
+async def test_an_execution_that_was_refused_leaves_no_place(server: Wire, tmp_path: Path) -> None:
+    uri = server.open((tmp_path / "dead.py").as_uri(), "# %%\nexit 3\n", "fake")
+    dying = await server.request("carpo/execute", at(uri, 1, 0))
+    await server.until_status(dying["kernelId"], "dead")
+    again = {**at(uri, 1, 0), "executionId": "refused"}
+    assert (await server.fail("carpo/execute", again)).code == 1003
+    await server.request("carpo/restartKernel", {"kernelId": dying["kernelId"]})
+    await server.run(dying["kernelId"], "stream stdout x", executionId="refused")
+    assert not any("textDocument" in params for params in server.of("refused"))
+
+
 async def test_the_code_is_that_of_the_moment(server: Wire, tmp_path: Path) -> None:
     """What is typed after an execute does not change it, however fast."""
     uri = server.open((tmp_path / "typed.py").as_uri(), "# %%\nstream stdout old\n", "fake")
