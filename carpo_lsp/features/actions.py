@@ -112,7 +112,8 @@ def _actions(workspace: Workspace, document: Document, range_: Range) -> Iterato
     here = {"uri": uri, "position": _json(range_.start), "version": version}
     kernels = _kernels(workspace, document)
     for kernel in kernels:
-        if kernel.executions.waits_for_input:
+        # A password would have to be written into the document, and be seen in the menu.
+        if kernel.executions.waits_for_input and not kernel.executions.waits_for_password:
             yield _answer(document, range_, kernel)
     if selects_code(document, range_):
         selection = {"start": _json(range_.start), "end": _json(range_.end)}

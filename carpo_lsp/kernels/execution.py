@@ -68,6 +68,8 @@ class Execution:
         """Whether the kernel has been asked to interrupt it."""
         self.input_header: dict[str, Any] | None = None
         """Header of the input request that waits for an answer."""
+        self.asks_password = False
+        """Whether the last input request was for a password."""
         self.request: Request | None = None
         self._clock = clock
         self._started: float | None = None
@@ -143,13 +145,14 @@ class Execution:
             case "input_request":
                 self.entered = True
                 self.input_header = message.header
-                yield self._enter("waitingInput")
                 content = message.content
+                self.asks_password = bool(content.get("password", False))
+                yield self._enter("waitingInput")
                 yield InputRequested(
                     self.kernel_id,
                     self.execution_id,
                     str(content.get("prompt") or ""),
-                    bool(content.get("password", False)),
+                    self.asks_password,
                 )
             case "clear_output":
                 wait = bool(message.content.get("wait", False))

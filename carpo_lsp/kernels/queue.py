@@ -74,6 +74,11 @@ class ExecutionQueue:
         return self._current is not None and self._current.input_header is not None
 
     @property
+    def waits_for_password(self) -> bool:
+        current = self._current
+        return self.waits_for_input and current is not None and current.asks_password
+
+    @property
     def running(self) -> tuple[str, float] | None:
         """Id and seconds of the running execution; None while none runs or it waits for input."""
         current = self._current

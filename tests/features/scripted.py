@@ -98,10 +98,10 @@ class ScriptedKernel:
             if printed is not None:
                 self.finish(printed)
 
-    def ask(self, prompt: str) -> None:
+    def ask(self, prompt: str, *, password: bool = False) -> None:
         """Let the running code ask for input."""
         assert self.running
-        self.tell(self.running, "stdin", "input_request", prompt=prompt, password=False)
+        self.tell(self.running, "stdin", "input_request", prompt=prompt, password=password)
 
     def fail(self, name: str) -> None:
         """End the running code with an error."""

@@ -247,6 +247,19 @@ async def test_what_depends_on_the_kernel(bench: Scripted) -> None:
     assert "output.clear" not in kinds(ask(bench, (3, 0)))
 
 
+async def test_no_line_is_sent_as_a_password(bench: Scripted) -> None:
+    bench.run = lambda code: None
+    bench.open(CELLS, URI)
+    await bench.call("runCell", URI, 2)
+    (kernel,) = bench.kernels
+    kernel.ask("Password: ", password=True)
+    assert "input.answer" not in kinds(ask(bench, (1, 0)))
+    await bench.call("answer", "secret")
+    kernel.ask("Name? ")
+    assert kinds(ask(bench, (1, 0)))[0] == "input.answer"
+    kernel.finish()
+
+
 async def test_a_long_answer_is_shown_in_part(bench: Scripted) -> None:
     bench.run = lambda code: None
     bench.open("x" * 100 + "\n", URI)
