@@ -32,7 +32,7 @@ let g:ale_linters = {'python': ['carpo']}
         ":CocConfig",
         """\
 "languageserver": {
-  "carpo": { "command": "carpo-lsp", "filetypes": ["python", "r", "markdown"] }
+  "carpo": { "command": "carpo-lsp", "filetypes": ["python", "r", "markdown", "quarto", "rmd"] }
 }
 """,
         ":call CocActionAsync('codeAction', 'cursor', ['carpo.run.cell'])",
@@ -84,7 +84,7 @@ hook -group carpo global BufSetOption filetype=(?:python|r|markdown) %{
         "~/.config/nvim/init.lua",
         """\
 vim.lsp.config('carpo', { cmd = { 'carpo-lsp' }, root_markers = { 'pyproject.toml', '.git' },
-  filetypes = { 'python', 'r', 'markdown', 'quarto' } })
+  filetypes = { 'python', 'r', 'markdown', 'quarto', 'rmd' } })
 vim.lsp.enable('carpo')
 """,
         "gra, then Run cell",
@@ -101,7 +101,7 @@ vim.lsp.enable('carpo')
         "~/.vimrc",
         """\
 autocmd User lsp_setup call lsp#register_server({'name': 'carpo', 'cmd': ['carpo-lsp'],
-    \\ 'allowlist': ['python', 'r', 'markdown']})
+    \\ 'allowlist': ['python', 'r', 'markdown', 'quarto', 'rmd']})
 """,
         ":LspCodeAction carpo.run.cell",
     ),
@@ -109,14 +109,14 @@ autocmd User lsp_setup call lsp#register_server({'name': 'carpo', 'cmd': ['carpo
         "settings.json, with a generic client such as the extension zsol.vscode-glspc",
         """\
 "glspc.server.command": "carpo-lsp",
-"glspc.server.languageId": ["python", "r", "markdown"]
+"glspc.server.languageId": ["python", "r", "markdown", "quarto", "rmd"]
 """,
         "Ctrl+., then Run cell",
     ),
     "yegappan": Setup(
         "~/.vimrc",
         """\
-call LspAddServer([#{name: 'carpo', filetype: ['python', 'r', 'markdown'],
+call LspAddServer([#{name: 'carpo', filetype: ['python', 'r', 'markdown', 'quarto', 'rmd'],
     \\ path: 'carpo-lsp', args: []}])
 """,
         ":LspCodeAction only:carpo.run.cell#1",
