@@ -71,6 +71,7 @@ class Presenter:
                 if (place := self._workspace.place(event.execution_id)) is not None:
                     self._on_state(event, place.uri)
             case InputRequested():
+                self._progress.on_input(event)
                 prompts.on_input(self._workspace, event)
             case StatusChanged():
                 notices.on_status(self._workspace, event)

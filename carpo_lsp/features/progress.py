@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import attrs
 from lsprotocol import types
 
 from carpo_lsp.errors import KernelNotFound
-from carpo_lsp.features import texts
+from carpo_lsp.features import prompts, texts
 from carpo_lsp.features.hints import duration
 from carpo_lsp.features.shown import find_execution, name_of
 
 if TYPE_CHECKING:
-    from carpo_lsp.kernels.events import OutputChanged, StateChanged
+    from carpo_lsp.kernels.events import InputRequested, OutputChanged, StateChanged
     from carpo_lsp.workspace import Workspace
 
 PATIENCE: Final = 0.5
@@ -37,9 +38,13 @@ class _Running:
 
     kernel_id: str
     started: float
+    token: str
+    """Names its display, also to the user: Helix shows it before every report."""
     text: str = ""
     """What it has printed last."""
-    waits: bool = False
+    question: str = ""
+    """What it waits for, empty while it does not wait."""
+    shown: bool = False
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
 
 
@@ -49,6 +54,7 @@ class Progress:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._running: dict[str, _Running] = {}
+        self._numbers = count(1)
 
     def on_state(self, event: StateChanged, *, done: bool) -> None:
         """An execution of a document entered a state."""
@@ -57,11 +63,15 @@ class Progress:
             if running is not None:
                 del self._running[event.execution_id]
                 running.ended.set()
+                if running.shown:
+                    # At once: Helix clears with the display what is said of the end before.
+                    self._workspace.client.progress(running.token, types.WorkDoneProgressEnd())
         elif running is not None:
-            running.waits = event.state == "waitingInput"
+            running.question = ""
         elif event.state == "running" and self._workspace.client.shows_progress:
             now = asyncio.get_running_loop().time()
-            running = self._running[event.execution_id] = _Running(event.kernel_id, now)
+            running = _Running(event.kernel_id, now, f"carpo-{next(self._numbers)}")
+            self._running[event.execution_id] = running
             self._workspace.client.spawn(self._follow(event.execution_id, running))
 
     def on_output(self, event: OutputChanged) -> None:
@@ -70,10 +80,16 @@ class Progress:
         if running is not None and event.output and event.output["output_type"] == "stream":
             running.text = event.output["text"]
 
+    def on_input(self, event: InputRequested) -> None:
+        """Code asks for something. Reports tell what: they may cover the message about it."""
+        running = self._running.get(event.execution_id)
+        if running is not None:
+            running.question = "for a password" if event.password else prompts.line(event.prompt)
+
     def cancel(self, token: int | str) -> None:
         """The user has cancelled a display: interrupt its execution if it still runs."""
-        for execution_id, running in self._running.items():
-            if token == _token(execution_id):
+        for running in self._running.values():
+            if token == running.token:
                 self._workspace.client.spawn(self._interrupt(running.kernel_id))
 
     async def _interrupt(self, kernel_id: str) -> None:
@@ -85,20 +101,21 @@ class Progress:
     async def _follow(self, execution_id: str, running: _Running) -> None:
         if await _happens(running.ended, PATIENCE):
             return
-        client, token = self._workspace.client, _token(execution_id)
+        client, token = self._workspace.client, running.token
         found = find_execution(self._workspace, execution_id)
         title = f"Running {name_of(found[0], found[1].cell)}" if found else "Running"
         if not await client.begin_progress(token, title, cancellable=True):
             return
-        try:
-            while not running.ended.is_set():
-                client.progress(token, self._report(running))
-                await _happens(running.ended, INTERVAL)
-        finally:
+        if running.ended.is_set():
             client.progress(token, types.WorkDoneProgressEnd())
+            return
+        running.shown = True
+        while not running.ended.is_set():
+            client.progress(token, self._report(running))
+            await _happens(running.ended, INTERVAL)
 
     def _report(self, running: _Running) -> types.WorkDoneProgressReport:
-        bar = bar_of(running.text)
+        bar = "" if running.question else bar_of(running.text)
         percent = _PERCENT.search(bar) if bar else None
         return types.WorkDoneProgressReport(
             cancellable=True,
@@ -108,12 +125,12 @@ class Progress:
 
     def _words(self, running: _Running) -> str:
         try:
-            count = self._workspace.frontend.get_kernel(running.kernel_id).execution_count
+            number = self._workspace.frontend.get_kernel(running.kernel_id).execution_count
         except KernelNotFound:
-            count = None
-        name = f"In [{count}] " if count else ""
-        if running.waits:
-            return f"{name}waits for input"
+            number = None
+        name = f"In [{number}] " if number else ""
+        if running.question:
+            return f"{name}asks {running.question} (answer: carpo.answer)"
         return name + duration(round(asyncio.get_running_loop().time() - running.started))
 
 
@@ -122,10 +139,6 @@ def bar_of(text: str) -> str:
     parts = [part for part in re.split(r"[\r\n]", text[-2000:]) if part.strip()]
     last = texts.without_escapes(parts[-1]) if parts else ""
     return texts.clipped(last, COLUMNS) if _BAR.search(last) else ""
-
-
-def _token(execution_id: str) -> str:
-    return f"carpo-{execution_id}"
 
 
 async def _happens(event: asyncio.Event, within: float) -> bool:

@@ -58,7 +58,7 @@ def choices_of(prompt: str) -> tuple[str, ...]:
 
 
 async def _choose(workspace: Workspace, event: InputRequested, choices: tuple[str, ...]) -> None:
-    chosen = await workspace.client.choose(_line(event.prompt), choices)
+    chosen = await workspace.client.choose(line(event.prompt), choices)
     try:
         kernel = workspace.frontend.manager.get(event.kernel_id)
         if chosen is None:
@@ -71,9 +71,10 @@ async def _choose(workspace: Workspace, event: InputRequested, choices: tuple[st
 
 
 def _tell(workspace: Workspace, prompt: str) -> None:
-    message = f"The running code asks: {_line(prompt)}\n{HOW}"
+    message = f"The running code asks: {line(prompt)}\n{HOW}"
     workspace.client.show_message(message, types.MessageType.Warning)
 
 
-def _line(prompt: str) -> str:
+def line(prompt: str) -> str:
+    """A prompt in one line."""
     return texts.clipped(texts.without_escapes(prompt), COLUMNS) or "(no prompt)"

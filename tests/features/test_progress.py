@@ -6,6 +6,7 @@ import pytest
 from lsprotocol import types
 from recorder import Recorder, until
 
+from carpo_lsp import settings
 from carpo_lsp.features.progress import bar_of
 from carpo_lsp.present import Presenter
 
@@ -70,10 +71,39 @@ async def test_without_a_bar_it_tells_the_time(bench: Scripted) -> None:
     client, _ = await begin(bench)
     await client.until(lambda: len(client.progress()) >= 2)
     assert client.progress()[1].message.endswith(" s")
-    bench.kernels[0].ask("name?")
-    await client.until(lambda: client.progress()[-1].message.endswith("waits for input"))
     bench.kernels[0].finish()
     await client.until(lambda: client.progress()[-1].kind == "end")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "password", "told"),
+    [("name? ", False, "asks name? (answer"), ("secret: ", True, "asks for a password (answer")],
+)
+async def test_it_tells_what_is_asked(
+    bench: Scripted, prompt: str, password: bool, told: str
+) -> None:
+    client, _ = await begin(bench)
+    kernel = bench.kernels[0]
+    assert kernel.running
+    kernel.tell(kernel.running, "iopub", "stream", name="stderr", text="\r 30%|#  | 3/10")
+    kernel.ask(prompt, password=password)
+    await client.until(lambda: len(client.progress()) >= 2)
+    assert told in client.progress()[1].message
+    await bench.call("answer", "me")
+    await client.until(lambda: client.progress()[-1].message.startswith("30%"))
+    kernel.finish()
+
+
+async def test_it_ends_before_the_message_about_the_end(bench: Scripted) -> None:
+    bench.workspace.settings = settings.read(settings.Layer({"results": {"notifyAfter": 0.001}}))[0]
+    client, _ = await begin(bench)
+    await client.until(lambda: len(client.progress()) >= 2)
+    bench.kernels[0].finish()
+    await client.until(lambda: any("finished" in message for message in client.messages()))
+    methods = [method for method, _ in client.notes]
+    last = len(methods) - 1 - methods[::-1].index(types.PROGRESS)
+    assert client.progress()[-1].kind == "end"
+    assert "finished" in client.notes[last + 1][1].message
 
 
 async def test_cancelling_it_interrupts(bench: Scripted) -> None:
