@@ -57,6 +57,7 @@ class LocalConnection:
     ) -> None:
         self._spec = spec
         self._kernel_id = kernel_id
+        self._file = str(Path(jupyter_runtime_dir()) / f"kernel-{kernel_id}.json")
         self._on_message = on_message
         self._context = context
         self._guard = guard
@@ -79,6 +80,7 @@ class LocalConnection:
 
     async def start(self) -> None:
         self._check()
+        self._guard.expect(self._file)
         try:
             launcher = self._launcher = self._launcher or self._make_launcher()
         except OSError as error:
@@ -94,7 +96,6 @@ class LocalConnection:
                 stdout=tail.write_end,
                 stderr=tail.write_end,
             )
-            self._guard.expect(str(launcher.connection_file))
             # The two halves of `start_kernel`, without the control socket it opens for itself.
             await launcher._launch_kernel(command, **options)
         except OSError as error:
@@ -111,10 +112,10 @@ class LocalConnection:
         child = getattr(provisioner, "process", None)
         if child is not None:
             self._pid = child.pid
-            self._guard.add(str(launcher.connection_file), child.pid)
+            self._guard.add(self._file, child.pid)
             self._exit = asyncio.create_task(process.wait_for_exit(child.pid, child.poll))
         else:  # a provisioner that runs the kernel elsewhere
-            await self._guard.remove(str(launcher.connection_file))
+            await self._guard.remove(self._file)
             self._exit = asyncio.create_task(_wait_for_provisioner(provisioner))
         info: dict[str, Any] = dict(launcher.get_connection_info())
         self._channels = Channels(self._context, info, self._on_message)
@@ -150,8 +151,8 @@ class LocalConnection:
             self._channels = None
         if self._tail is not None:
             self._tail.close()
+        await self._guard.remove(self._file)
         if launcher is not None:
-            await self._guard.remove(str(launcher.connection_file))
             launcher.cleanup_ipc_files()
             if provisioner is not None:
                 await provisioner.cleanup(restart=restart)
@@ -207,17 +208,16 @@ class LocalConnection:
             )
 
     def _make_launcher(self) -> AsyncKernelManager:
-        runtime = Path(jupyter_runtime_dir())
-        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(self._file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         launcher = AsyncKernelManager(
             kernel_id=self._kernel_id,
             kernel_name=self._spec.name,
             kernel_spec_manager=_OneSpec(self._spec),
-            connection_file=str(runtime / f"kernel-{self._kernel_id}.json"),
+            connection_file=self._file,
             transport_encryption="auto",
         )
         folder = self._folder = OwnFolder()
-        folder.add(launcher.connection_file)
+        folder.add(self._file)
         if _binds_ipc(self._spec):
             # Not beside the connection file: an ipc address must stay under 108 bytes.
             launcher.transport = "ipc"
