@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from lsprotocol import types
 
+from carpo_lsp.documents.markdown import is_prose
 from carpo_lsp.documents.positions import Position, Range
 from carpo_lsp.features.selecting import (
     has_code,
@@ -120,6 +121,12 @@ def _actions(workspace: Workspace, document: Document, range_: Range) -> Iterato
         argument = {"uri": uri, "range": selection, "version": version}
         yield Action("Run selection", RUN_SELECTION, "carpo.runSelection", argument)
     cell = document.cell_at(line)
+    busy = any(kernel.executions.busy for kernel in kernels)
+    interrupt = Action("Interrupt the kernel", INTERRUPT, "carpo.interrupt", here)
+    if cell is None and is_prose(document.language, document.uri):
+        if busy:
+            yield interrupt
+        return  # outside a fence: text is mostly edited by those who run nothing
     if cell is not None and cell.kind == "code":
         above, below = _neighbours(workspace, document, cell.start_line, cell.end_line)
         yield from _cell_actions(workspace, document, cell, here, above=above, below=below)
@@ -129,8 +136,8 @@ def _actions(workspace: Workspace, document: Document, range_: Range) -> Iterato
             return  # prose that has nothing to do with kernels
     if above or below:
         yield Action("Run all cells", RUN_ALL, "carpo.runAll", here)
-    if any(kernel.executions.busy for kernel in kernels):
-        yield Action("Interrupt the kernel", INTERRUPT, "carpo.interrupt", here)
+    if busy:
+        yield interrupt
     if workspace.runs.have_outputs(document):
         yield Action("Show output", SHOW, "carpo.showOutput", here)
     if kernels:

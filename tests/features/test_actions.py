@@ -84,19 +84,24 @@ async def test_what_makes_sense_at_a_place(
     assert bench.workspace.last_place == (URI, Position(*start))
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        (0, ["run.all"]),
-        (3, ["run.cell", "run.statement", "run.below", "run.all"]),
-        (6, ["run.all"]),
-    ],
-)
-async def test_outside_a_fence_only_what_is_about_the_document(
-    bench: Scripted, line: int, expected: list[str]
-) -> None:
+async def test_in_prose_only_fences_run(bench: Scripted) -> None:
     bench.open(PROSE, URI, "quarto")
-    assert kinds(ask(bench, (line, 0))) == [*expected, *REST]
+    assert kinds(ask(bench, (3, 0))) == [
+        *("run.cell", "run.statement", "run.below", "run.all"),
+        *REST,
+    ]
+    assert ask(bench, (0, 0)) == ask(bench, (6, 0)) == []
+
+
+async def test_outside_a_fence_what_runs_can_be_answered_and_interrupted(bench: Scripted) -> None:
+    bench.run = lambda code: None
+    bench.open(PROSE, URI, "quarto")
+    await bench.call("runCell", URI, 4)
+    assert kinds(ask(bench, (0, 0))) == ["kernel.interrupt"]
+    bench.kernels[0].ask("Name? ")
+    assert kinds(ask(bench, (0, 0))) == ["input.answer", "kernel.interrupt"]
+    bench.kernels[0].finish("done\n")
+    assert ask(bench, (0, 0)) == []
 
 
 async def test_nothing_in_prose_without_code(bench: Scripted) -> None:
