@@ -24,10 +24,9 @@ from carpo_lsp.kernels.events import (
     StateChanged,
 )
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
-from carpo_lsp.kernels.manager import USUAL, Connect, KernelManager, StartOptions
+from carpo_lsp.kernels.manager import CLOSING, USUAL, Connect, KernelManager, StartOptions
 from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.spool import Spool
-from carpo_lsp.kernels.state import GRACE
 from carpo_lsp.kernels.transcript import Record, Transcript
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ class Frontend:
     ) -> None:
         await self.close()
 
-    async def close(self, grace: float = GRACE) -> None:
+    async def close(self, grace: float = CLOSING) -> None:
         """End all kernels, each within `grace` seconds, and remove the files of big outputs."""
         await self.manager.close(grace)
         self.spool.close()

@@ -13,7 +13,7 @@ from carpo_lsp.errors import KernelExists, KernelNotFound
 from carpo_lsp.kernels.events import Event, StatusChanged
 from carpo_lsp.kernels.guard import Guard
 from carpo_lsp.kernels.specs import Spec, SpecFinder
-from carpo_lsp.kernels.state import GRACE, KernelState
+from carpo_lsp.kernels.state import KernelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from carpo_lsp.protocol import Limits
 
 log = logging.getLogger(__name__)
+
+CLOSING: Final = 2.0
+"""Seconds all kernels have to end with the program. Five are promised, on busy machines too."""
 
 MAX_SOCKETS = 16384
 """ZeroMQ's default of 1,023 sockets is enough for 250 kernels."""
@@ -137,7 +140,7 @@ class KernelManager:
         """End one kernel; returns when its processes are gone. Raises `KernelNotFound`."""
         await self.get(kernel_id).shutdown()
 
-    async def close(self, grace: float = GRACE) -> None:
+    async def close(self, grace: float = CLOSING) -> None:
         """End all kernels at once, each within `grace` seconds, and close the sockets."""
         while self._kernels:
             ending = [state.shutdown(grace) for state in self.all()]

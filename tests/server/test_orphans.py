@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import tempfile
@@ -40,8 +39,6 @@ CHILDREN = {
 TO_FILES = {"carpo": {"notifications": True, "output": {"maxPushBytes": 1}}}
 """Options by which all output goes to files."""
 
-MISSING = importlib.util.find_spec("bash_kernel") is None
-
 
 @pytest.fixture
 def own_tmp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -74,7 +71,7 @@ def ours(folder: Path) -> list[str]:
         "python3",
         "stubborn",
         pytest.param("ir", marks=pytest.mark.needs_r),
-        pytest.param("bash", marks=pytest.mark.skipif(MISSING, reason="bash_kernel is missing")),
+        "bash",
     ],
 )
 @pytest.mark.usefixtures("bash")
