@@ -8,6 +8,7 @@ output itself keeps the beginning of its text.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import tempfile
@@ -90,7 +91,7 @@ class SpooledText:
         """Characters so far."""
         self._spool = spool
         self._limit = limit
-        self._parts: list[str] = []
+        self._text = io.StringIO()  # a list of short strings would take many times their size
         self._file: IO[bytes] | None = None
         self._path: str | None = None
         self._bytes = 0
@@ -102,11 +103,11 @@ class SpooledText:
     def append(self, text: str) -> None:
         self.size += len(text)
         if not self.spilled:
-            self._parts.append(text)
+            self._text.write(text)
             if self.size <= self._limit:
                 return
-            text = "".join(self._parts)
-            self._parts = [text[:HEAD]]
+            text = self._text.getvalue()
+            self._text = io.StringIO(text[:HEAD])
         self._write(text.encode("utf-8", "replace"))
 
     def _write(self, body: bytes) -> None:
@@ -126,9 +127,7 @@ class SpooledText:
 
     def output(self) -> Output:
         """The text so far as a stream output, with a pointer when it has been spilled."""
-        if len(self._parts) > 1:
-            self._parts = ["".join(self._parts)]
-        output = outputs.stream(self.name, self._parts[0] if self._parts else "")
+        output = outputs.stream(self.name, self._text.getvalue())
         if self.spilled:
             output["metadata"] = pointer(self._path, self._bytes)
         return output
