@@ -92,6 +92,14 @@ class Presenter:
         self._write_now = True
         self._touch(uri, SOON)
 
+    def on_settings(self) -> None:
+        """Results are to be shown in another way: take them from where they are, hints as well."""
+        documents = [document.uri for document in self._workspace.documents]
+        if documents:
+            self._edited.update(documents)
+            self._workspace.client.refresh_hints()
+            self._refresh_within(SOON)
+
     def cancel_progress(self, token: int | str) -> None:
         """The user has cancelled a progress display."""
         self._progress.cancel(token)

@@ -330,6 +330,7 @@ def create_server(frontend: Frontend) -> CarpoServer:
     frontend.subscribe(presenter.on_event)
     workspace.on_edit = presenter.on_edit
     workspace.on_clear = presenter.on_clear
+    workspace.on_settings = presenter.on_settings
 
     def initialize(params: types.InitializeParams) -> None:
         sync.initialize(workspace, params, server.position_encoding)

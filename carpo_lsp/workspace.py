@@ -80,6 +80,8 @@ class Workspace:
         """Called with the URI of a document that has been opened, edited or closed."""
         self.on_clear: Callable[[str], None] = lambda uri: None
         """Called with the URI of a document whose outputs have been cleared."""
+        self.on_settings: Callable[[], None] = lambda: None
+        """Called when the settings say otherwise how results are shown."""
         self.live = Live()
         self._shared: dict[Sharing, str] = {}
         self._unstartable: set[str] = set()

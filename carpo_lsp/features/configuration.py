@@ -44,10 +44,13 @@ def configure(workspace: Workspace) -> None:
     layers = [settings.Layer(workspace.configured.get(source)) for source in SOURCES]
     if project is not None:
         layers.insert(0, project)
+    before = workspace.settings.results
     workspace.settings, wrong = settings.read(*layers)
     workspace.frontend.output_limit = workspace.settings.output.max_push_bytes
     for problem in (*problems, *wrong):
         workspace.client.show_once(f"carpo settings: {problem}")
+    if workspace.settings.results != before:
+        workspace.on_settings()
 
 
 async def _ask(workspace: Workspace) -> None:

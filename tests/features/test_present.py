@@ -9,6 +9,7 @@ from recorder import Recorder, until
 
 from carpo_lsp import settings
 from carpo_lsp.features import results
+from carpo_lsp.features.configuration import configure
 from carpo_lsp.kernels.events import OutputChanged, StateChanged, StatusChanged
 from carpo_lsp.present import Presenter
 
@@ -37,6 +38,7 @@ def present(bench: Scripted) -> tuple[Recorder, Presenter]:
     bench.workspace.frontend.subscribe(presenter.on_event)
     bench.workspace.on_edit = presenter.on_edit
     bench.workspace.on_clear = presenter.on_clear
+    bench.workspace.on_settings = presenter.on_settings
     return client, presenter
 
 
@@ -50,6 +52,28 @@ async def test_what_is_declared_is_refreshed(bench: Scripted) -> None:
     await run(bench, bench.open("a\n"))
     await client.until(lambda: all(client.of(method) for method in REQUESTS))
     assert client.of(PUBLISH) == []
+
+
+async def test_a_setting_moves_the_results_that_are_shown(bench: Scripted) -> None:
+    bench.declare(**REFRESHES)
+    client, _ = present(bench)
+    bench.run = lambda code: "1"
+    await run(bench, bench.open("a\n"))
+    await client.until(lambda: client.of(types.WORKSPACE_INLAY_HINT_REFRESH))
+
+    def choose(show: str) -> None:
+        bench.workspace.configured["configuration"] = {"results": {"show": show}}
+        client.notes.clear()
+        configure(bench.workspace)
+
+    choose("diagnostic")
+    await client.until(lambda: client.of(PUBLISH))
+    assert client.of(types.WORKSPACE_INLAY_HINT_REFRESH)  # there are none any more
+    assert client.diagnostics()[0].message == "→ 1"
+    choose("hint")
+    await client.until(lambda: client.of(PUBLISH))
+    assert client.of(types.WORKSPACE_INLAY_HINT_REFRESH)
+    assert client.diagnostics() == []
 
 
 async def test_nothing_undeclared_is_sent(bench: Scripted) -> None:
