@@ -268,9 +268,9 @@ class Frontend:
         """
         return self.manager.get(kernel_id).restart()
 
-    async def shutdown_kernel(self, kernel_id: str) -> None:
-        """End a kernel; returns when its processes are gone."""
-        await self.manager.shutdown(kernel_id)
+    def shutdown_kernel(self, kernel_id: str) -> Coroutine[Any, Any, None]:
+        """Begin to end a kernel; awaited, its processes are gone. Raises `KernelNotFound`."""
+        return self.manager.shutdown(kernel_id)
 
     # Executions
 
@@ -342,6 +342,10 @@ class Frontend:
     async def provide_stdin(
         self, kernel_id: str, value: str, execution_id: str | None = None
     ) -> None:
+        """`answer_input`, to be awaited as everything else that is asked of a kernel."""
+        self.answer_input(kernel_id, value, execution_id)
+
+    def answer_input(self, kernel_id: str, value: str, execution_id: str | None = None) -> None:
         """Answer the input request that waits, or only that of an execution.
 
         Raises `NoInputPending`, or `ExecutionNotFound` when one waits but the id is unknown.

@@ -139,6 +139,7 @@ class Pusher:
     def _send(self, event: Event) -> None:
         match event:
             case StateChanged() | OutputChanged():
+                self._introduce(event)
                 number = self._numbers.get(event.execution_id, -1) + 1
                 self._numbers[event.execution_id] = number
                 if isinstance(event, OutputChanged):
@@ -182,6 +183,12 @@ class Pusher:
                         kernel=self._workspace.with_documents(event.kernel),
                     ),
                 )
+
+    def _introduce(self, event: StateChanged | OutputChanged) -> None:
+        """A client that opts in while code runs has not been told that it was queued."""
+        queued = isinstance(event, StateChanged) and event.state == "queued"
+        if not queued and event.execution_id not in self._numbers:
+            self._send(StateChanged(event.kernel_id, event.execution_id, "queued"))
 
     def _state(self, event: StateChanged, number: int) -> protocol.ExecutionState:
         place = self._workspace.place(event.execution_id)

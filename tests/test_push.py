@@ -101,16 +101,31 @@ async def test_adjacent_text_is_joined_and_all_is_numbered(client: Client) -> No
 
 
 async def test_text_of_executions_side_by_side_is_joined_each(client: Client) -> None:
+    client.tell(state("queued", "0"), state("queued", "1"))
     client.tell(*[text(str(n), execution_id=str(n % 2)) for n in range(10)])
-    await client.until(lambda: len(client.sent) == 2)
+    await client.until(lambda: len(client.sent) == 4)
     assert client.texts == ["02468", "13579"]
-    assert client.numbers == [0, 0]
+    assert client.numbers == [0, 0, 1, 1]
+
+
+async def test_a_client_that_opts_in_late_is_told_that_code_was_queued(client: Client) -> None:
+    client.workspace.client.wants_notifications = False
+    client.tell(state("queued"), state("running"), text("before"))
+    client.workspace.client.wants_notifications = True
+    client.tell(text("after"), state("ok"))
+    await client.until(lambda: len(client.sent) == 3)
+    assert [params.state for method, params in client.sent if method != "carpo/output"] == [
+        "queued",
+        "ok",
+    ]
+    assert client.texts == ["after"]
+    assert client.numbers == [0, 1, 2]
 
 
 async def test_text_is_not_joined_across_a_display(client: Client) -> None:
-    client.tell(text("a"), display("b"), text("c"))
-    await client.until(lambda: len(client.sent) == 3)
-    outputs = [params.output for _, params in client.sent]
+    client.tell(state("queued"), text("a"), display("b"), text("c"))
+    await client.until(lambda: len(client.sent) == 4)
+    outputs = [params.output for _, params in client.sent[1:]]
     assert [output.get("text") for output in outputs] == ["a", None, "c"]
 
 
@@ -131,7 +146,7 @@ async def test_text_beyond_the_limit_waits_in_a_file(client: Client) -> None:
     limit = client.workspace.settings.output.max_push_bytes
     client.tell(*[text("é" * 1000) for _ in range(limit // 1000 + 1)])
     client.pusher.flush()
-    ((_, params),) = client.sent
+    _, params = client.sent[-1]
     pointer = params.output["metadata"]["carpo"]
     assert pointer["truncated"] is True
     assert whole(pointer["path"]) == "é" * 1000 * (limit // 1000 + 1)

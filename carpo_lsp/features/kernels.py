@@ -161,8 +161,8 @@ def code_cell_at(document: Document, line: int) -> Cell:
     return cell
 
 
-async def stdin(workspace: Workspace, params: protocol.StdinParams) -> None:
-    await workspace.frontend.provide_stdin(params.kernel_id, params.value, params.execution_id)
+def stdin(workspace: Workspace, params: protocol.StdinParams) -> None:
+    workspace.frontend.answer_input(params.kernel_id, params.value, params.execution_id)
 
 
 async def complete(
@@ -205,8 +205,10 @@ def restart_kernel(
     return ready()
 
 
-async def shutdown_kernel(workspace: Workspace, params: protocol.ShutdownKernelParams) -> None:
-    await workspace.frontend.shutdown_kernel(params.kernel_id)
+def shutdown_kernel(
+    workspace: Workspace, params: protocol.ShutdownKernelParams
+) -> Coroutine[Any, Any, None]:
+    return workspace.frontend.shutdown_kernel(params.kernel_id)
 
 
 def outputs(workspace: Workspace, params: protocol.OutputsParams) -> protocol.OutputsResult:

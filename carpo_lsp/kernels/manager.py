@@ -16,7 +16,7 @@ from carpo_lsp.kernels.specs import Spec, SpecFinder
 from carpo_lsp.kernels.state import KernelState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     import zmq
 
@@ -136,9 +136,9 @@ class KernelManager:
     def all(self) -> tuple[KernelState, ...]:
         return tuple(self._kernels.values())
 
-    async def shutdown(self, kernel_id: str) -> None:
-        """End one kernel; returns when its processes are gone. Raises `KernelNotFound`."""
-        await self.get(kernel_id).shutdown()
+    def shutdown(self, kernel_id: str) -> Coroutine[Any, Any, None]:
+        """Begin to end one kernel; awaited, its processes are gone. Raises `KernelNotFound`."""
+        return self.get(kernel_id).shutdown()
 
     async def close(self, grace: float = CLOSING) -> None:
         """End all kernels at once, each within `grace` seconds, and close the sockets."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -55,6 +56,7 @@ class ExecutionQueue:
         self._waiting: deque[Execution] = deque()
         self._current: Execution | None = None
         self._entered = asyncio.Event()
+        self._over = asyncio.Event()
         self._externals = Externals(kernel_id)
         self._ended: Recent[str, None] = Recent(REMEMBERED)
         self._displays: Recent[str, list[str]] = Recent(REMEMBERED)
@@ -86,10 +88,10 @@ class ExecutionQueue:
             return None
         return current.execution_id, current.seconds
 
-    def open(self) -> None:
-        """The kernel is ready: send what waits."""
+    def open(self, execution_count: int | None) -> None:
+        """The kernel is ready: send what waits. The count is known only of a new kernel."""
         self._open = True
-        self.execution_count = 0
+        self.execution_count = execution_count
         self._pump()
 
     def close(self, reason: str, stderr_tail: str = "") -> None:
@@ -103,6 +105,7 @@ class ExecutionQueue:
             self._tell(execution.end("died", error))
         self._tell(self._externals.end())
         self._entered.set()
+        self._over.set()
 
     def add(self, execution: Execution) -> None:
         """Queue an execution behind all others."""
@@ -116,13 +119,14 @@ class ExecutionQueue:
         for execution in waiting:
             self._tell(execution.end("aborted"))
 
-    async def begin_interrupt(self) -> bool:
+    async def begin_interrupt(self, settling: float = 0.0) -> bool:
         """Wait until the kernel is at the code of the execution in flight, if there is one.
 
-        An interrupt that arrives between the request and the code it is to run would be lost.
+        An interrupt that arrives between the request and the code it is to run would be lost, or
+        worse: some kernels stand it only when they have been at the code for `settling` seconds.
         Returns whether anything is left to interrupt; the caller does that now.
         """
-        current = self._current
+        current, over = self._current, self._over
         if current is None:
             return self._externals.busy
         if not current.entered:
@@ -131,6 +135,10 @@ class ExecutionQueue:
                     await self._entered.wait()
             except TimeoutError:
                 log.info("A kernel does not tell that it runs; interrupting all the same")
+        if settling > current.seconds:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(settling - current.seconds):
+                    await over.wait()
         if current is not self._current:
             return False  # it has ended meanwhile; what runs now was not meant
         current.interrupted = True
@@ -170,6 +178,7 @@ class ExecutionQueue:
         # Registered first: the kernel may answer before `send` returns.
         self._current = self._waiting.popleft()
         self._entered.clear()
+        self._over = asyncio.Event()
         request = self._current.begin()
         self._changed()
         self._send(request)
@@ -201,9 +210,11 @@ class ExecutionQueue:
     def _finish(self, execution: Execution) -> None:
         self._current = None
         self._entered.set()
+        self._over.set()
         if execution.request is not None:
             self._ended[execution.request.msg_id] = None
-        stops = execution.options.stop_on_error and not execution.interrupted
+        options = execution.options
+        stops = options.stop_on_error and not options.silent and not execution.interrupted
         if execution.state == "error" and stops:
             # Jupyter leaves this to the kernel's queue, but the queue is here. An interrupt has
             # dropped what waited; what has come since is meant to run.

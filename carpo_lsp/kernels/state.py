@@ -25,6 +25,7 @@ from carpo_lsp.kernels.messages import Message, Request
 from carpo_lsp.kernels.queue import ExecutionQueue
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.requests import Requests
+from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.startup import explain_end, explain_timeout
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ STDIN: Final = 1.0
 
 REMEMBERED: Final = 1000
 """Raw messages whose answers are still recognised."""
+
+SETTLING: Final = {"r": 0.5}
+"""Seconds after its first message, by language, in which an interrupt would end the kernel.
+IRkernel says that it runs the code before it can be interrupted there, and nothing when it can."""
 
 SUBSHELLS: Final = "kernel subshells"
 
@@ -177,13 +182,16 @@ class KernelState:
             self._life = asyncio.create_task(self._restart(), name=f"restart {self.kernel_id}")
             self._life.add_done_callback(lambda task: task.cancelled() or task.exception())
 
-    async def shutdown(self, grace: float = GRACE) -> None:
-        """End the kernel, at any time in its life; returns when its processes are gone."""
+    def shutdown(self, grace: float = GRACE) -> Coroutine[Any, Any, None]:
+        """Begin to end the kernel, at any time in its life; awaited, its processes are gone."""
         if self._shutdown is None:
             self._shutdown = asyncio.create_task(
                 self._stop_for_good(grace), name=f"shutdown {self.kernel_id}"
             )
-        await asyncio.shield(self._shutdown)
+        return self._ended(self._shutdown)
+
+    async def _ended(self, shutdown: asyncio.Task[None]) -> None:
+        await asyncio.shield(shutdown)
 
     async def _start(self) -> None:
         self._iopub_live.clear()
@@ -209,7 +217,7 @@ class KernelState:
             limiter = Limiter(self._limits, self)
             self._limiter = asyncio.create_task(limiter.watch(), name=f"limit {self.kernel_id}")
         self._announce("idle")
-        self.executions.open()
+        self.executions.open(0 if self._connection.owned else None)
 
     async def _race(self, closed: asyncio.Task[Exit]) -> dict[str, Any]:
         """The kernel's answer to kernel_info, unless its end comes first."""
@@ -343,7 +351,8 @@ class KernelState:
         return self._interrupt(running=self.ready and self.executions.busy)
 
     async def _interrupt(self, running: bool) -> None:
-        if running and await self.executions.begin_interrupt():
+        settling = SETTLING.get(canonical(self.spec.language), 0.0)
+        if running and await self.executions.begin_interrupt(settling):
             await self._connection.interrupt()
 
     # Its limits, see `limits.Limited`

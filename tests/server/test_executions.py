@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from jupyter_client import AsyncKernelClient
-from lsp_clients import at, check_order
+from lsp_clients import ServerError, at, check_order
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -355,6 +355,43 @@ async def test_code_that_is_sent_right_after_a_restart_runs_in_the_new_kernel(
     end = await server.until_done((await executed)["executionId"])
     assert end["state"] == "ok"
     await server.request("carpo/shutdownKernel", {"kernelId": kernel_id})
+
+
+async def test_code_that_is_sent_right_after_a_shutdown(server: Wire) -> None:
+    place = {"kernelId": (await server.start(specName="fake"))["kernelId"]}
+    with server.together():
+        ended = server.post("carpo/shutdownKernel", place)
+        refused = server.post("carpo/execute", {**place, "code": "stream stdout never"})
+    assert await ended is None
+    with pytest.raises(ServerError) as failure:
+        await refused
+    assert failure.value.code == 1003
+
+
+async def test_an_error_of_silent_code_drops_nothing(server: Wire) -> None:
+    place = {"kernelId": (await server.start(specName="fake"))["kernelId"]}
+    with server.together():
+        failed = server.post("carpo/execute", {**place, "code": "error E m", "silent": True})
+        waiting = server.post("carpo/execute", {**place, "code": "stream stdout ran"})
+    assert (await server.until_done((await failed)["executionId"]))["state"] == "error"
+    assert (await server.until_done((await waiting)["executionId"]))["state"] == "ok"
+    await server.request("carpo/shutdownKernel", place)
+
+
+@pytest.mark.needs_r
+async def test_r_stands_an_interrupt_at_once(server: Wire) -> None:
+    """IRkernel ends when it is interrupted between its first message and the code."""
+    place = {"kernelId": (await server.start(specName="ir"))["kernelId"]}
+    for _ in range(3):
+        with server.together():
+            executed = server.post("carpo/execute", {**place, "code": "Sys.sleep(600)"})
+            interrupted = server.post("carpo/interrupt", place)
+        await interrupted
+        end = await server.until_done((await executed)["executionId"])
+        assert end["state"] in ("error", "aborted")
+    after = await server.execute(place["kernelId"], "cat('alive')")
+    assert (await server.until_done(after))["state"] == "ok"
+    await server.request("carpo/shutdownKernel", place)
 
 
 async def test_code_that_is_sent_right_after_a_start_with_an_id_of_ours(server: Wire) -> None:
