@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from lsprotocol import types
-
 from carpo_lsp.features.hints import state_words
+from carpo_lsp.features.selecting import Placed
 from carpo_lsp.features.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lsprotocol import types
+
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
     from carpo_lsp.workspace import Workspace
 
+Lens = dict[str, Any]
+"""A CodeLens as JSON: there may be thousands."""
 
-def code_lenses(workspace: Workspace, params: types.CodeLensParams) -> list[types.CodeLens] | None:
+
+def code_lenses(workspace: Workspace, params: types.CodeLensParams) -> list[Lens] | None:
     """`▶ Run cell`, `Run above` and the state of the last run on the first line of each cell."""
     document = workspace.documents.find(params.text_document.uri)
     if document is None:
@@ -27,30 +31,28 @@ def code_lenses(workspace: Workspace, params: types.CodeLensParams) -> list[type
     states = {
         each.cell.index: state_words(each, now) for each in shown(workspace, document) if each.whole
     }
-    return [
-        _lens(document, cell, title, command)
-        for cell in document.cells()
-        if cell.kind == "code"
-        for title, command in _titles(document, cell, states.get(cell.index))
-    ]
+    return list(_lenses(document, states))
 
 
-def _titles(document: Document, cell: Cell, state: str | None) -> Iterator[tuple[str, str]]:
-    yield "▶ Run cell" if document.has_markers else "▶ Run file", "carpo.runCell"
-    if cell.index > 0:
-        yield "Run above", "carpo.runAbove"
-    if state is not None:
-        yield state, "carpo.showOutput"
+def _lenses(document: Document, states: dict[int, str]) -> Iterator[Lens]:
+    run = "▶ Run cell" if document.has_markers else "▶ Run file"
+    above = False  # whether there is a cell that "Run above" would run
+    for cell in document.cells():
+        if cell.kind != "code":
+            continue
+        yield _lens(document, cell, run, "carpo.runCell")
+        if above:
+            yield _lens(document, cell, "Run above", "carpo.runAbove")
+        if (state := states.get(cell.index)) is not None:
+            yield _lens(document, cell, state, "carpo.showOutput")
+        above = above or Placed(document, cell).runs
 
 
-def _lens(document: Document, cell: Cell, title: str, command: str) -> types.CodeLens:
-    place = types.Position(cell.start_line, 0)
-    argument: dict[str, Any] = {
-        "uri": document.uri,
-        "line": cell.start_line,
-        "version": document.version,
+def _lens(document: Document, cell: Cell, title: str, command: str) -> Lens:
+    line = cell.start_line
+    place = {"line": line, "character": 0}
+    argument = {"uri": document.uri, "line": line, "version": document.version}
+    return {
+        "range": {"start": place, "end": place},
+        "command": {"title": title, "command": command, "arguments": [argument]},
     }
-    return types.CodeLens(
-        range=types.Range(place, place),
-        command=types.Command(title=title, command=command, arguments=[argument]),
-    )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lsprotocol import types
+from lsprotocol.converters import get_converter
 
 from carpo_lsp.features.hints import COLUMNS, duration, inlay_hints
 from carpo_lsp.features.lenses import code_lenses
@@ -30,8 +31,7 @@ def lenses(bench: Scripted, document: Document) -> list[tuple[int, str]]:
     """Line and title of each lens."""
     params = types.CodeLensParams(types.TextDocumentIdentifier(document.uri))
     found = code_lenses(bench.workspace, params) or []
-    assert all(lens.command is not None and lens.data is None for lens in found)
-    return [(lens.range.start.line, lens.command.title) for lens in found if lens.command]
+    return [(lens["range"]["start"]["line"], lens["command"]["title"]) for lens in found]
 
 
 async def run(bench: Scripted, document: Document, line: int) -> None:
@@ -162,10 +162,28 @@ async def test_lenses_run_cells_and_tell_how_they_are(bench: Scripted) -> None:
 async def test_each_lens_has_its_command_with_its_place(bench: Scripted) -> None:
     document = bench.open("# %%\na\n")
     params = types.CodeLensParams(types.TextDocumentIdentifier(document.uri))
-    [lens] = code_lenses(bench.workspace, params) or []
+    [found] = code_lenses(bench.workspace, params) or []
+    lens = get_converter().structure(found, types.CodeLens)
+    assert lens.range == types.Range(types.Position(0, 0), types.Position(0, 0))
     assert lens.command is not None
     assert lens.command.command == "carpo.runCell"
     assert lens.command.arguments == [{"uri": document.uri, "line": 0, "version": 1}]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "# %% [markdown]\n# text\n",
+        "# %% eval=false\na\n",
+        "# %%\n\n",
+        '# %% tags=["skip-execution"]\na\n',
+    ],
+)
+async def test_run_above_is_offered_where_something_would_run(bench: Scripted, above: str) -> None:
+    document = bench.open(f"{above}# %%\nb\n# %%\nc\n")
+    titles = [title for _, title in lenses(bench, document)]
+    assert titles[-3:] == ["▶ Run cell", "▶ Run cell", "Run above"]
+    assert titles.count("Run above") == 1
 
 
 async def test_prose_without_code_has_no_lenses(bench: Scripted) -> None:
