@@ -45,7 +45,8 @@ class Cell:
 
     @property
     def tags(self) -> list[str]:
-        """Its tags, as Jupyter calls them: `tags=["a"]` on the marker, `#| tags: [a]` below it."""
+        """Its tags, as Jupyter calls them: `tags=["a"]` on the marker, `#| tags: [a]` below it,
+        or the metadata of a notebook's cell."""
         tags = self.options.get("tags")
         return [str(tag) for tag in tags] if isinstance(tags, list) else []
 
@@ -82,17 +83,20 @@ class WholeLayout:
 
     has_markers = False
 
-    def __init__(self, lines: Sequence[str], kind: CellKind, language: str) -> None:
+    def __init__(
+        self, lines: Sequence[str], kind: CellKind, language: str, tags: Sequence[str] = ()
+    ) -> None:
         self._lines = lines
         self._kind = kind
         self._language = language
+        self._options = {"tags": list(tags)} if tags else {}
 
     def edited(self, start: int, removed: Sequence[str], inserted: Sequence[str]) -> None:
         """Nothing is remembered between edits."""
 
     def cells(self) -> tuple[Cell, ...]:
         end = len(self._lines)
-        return (Cell(0, self._kind, self._language, 0, end, 0, end),)
+        return (Cell(0, self._kind, self._language, 0, end, 0, end, options=self._options),)
 
     def cell_at(self, line: int) -> Cell | None:
         return self.cells()[0] if 0 <= line < len(self._lines) else None

@@ -19,7 +19,7 @@ from carpo_lsp.documents.positions import (
 from carpo_lsp.documents.script import ScriptLayout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from carpo_lsp.documents.cells import Cell, CellKind, Layout
     from carpo_lsp.documents.header import Header
@@ -50,6 +50,7 @@ class Document:
         self.version = version
         self.encoding = encoding
         self._cell_kind: CellKind | None = None
+        self._cell_tags: Sequence[str] = ()
         self._lines = split_lines(text)
         self._text: str | None = text
         self._layout: Layout | None = None
@@ -178,9 +179,9 @@ class Document:
 
     # --- cells
 
-    def embed(self, kind: CellKind) -> None:
+    def embed(self, kind: CellKind, tags: Sequence[str] = ()) -> None:
         """Make this the document of a notebook's cell: one cell of `kind`, whatever its text."""
-        self._cell_kind = kind
+        self._cell_kind, self._cell_tags = kind, tags
         self._layout = self._cells = None
 
     @property
@@ -222,7 +223,9 @@ class Document:
         """The layout, made when first asked for: many documents are opened and never run."""
         if self._layout is None:
             if self._cell_kind:
-                self._layout = WholeLayout(self._lines, self._cell_kind, self.language)
+                self._layout = WholeLayout(
+                    self._lines, self._cell_kind, self.language, self._cell_tags
+                )
             elif is_prose(self.language, self.uri):
                 chunks = has_chunks(self.language, self.uri)
                 self._layout = MarkdownLayout(self._lines, chunks=chunks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import attrs
 
@@ -20,12 +20,22 @@ if TYPE_CHECKING:
 __all__ = ["DocumentStore", "Notebook", "NotebookCell", "path_of", "uri_of"]
 
 
+NotebookCellKind = Literal["code", "markdown"]
+
+
 class NotebookCell(NamedTuple):
     """A cell of a notebook: its document, and what kind and kernel language the client says."""
 
     uri: str
-    kind: Literal["code", "markdown"]
+    kind: NotebookCellKind
     language: str
+    tags: tuple[str, ...] = ()
+
+
+# What a `NotebookCell` is made of.
+CellFacts: TypeAlias = (
+    "tuple[str, NotebookCellKind, str] | tuple[str, NotebookCellKind, str, tuple[str, ...]]"
+)
 
 
 @attrs.frozen
@@ -58,7 +68,8 @@ class DocumentStore:
         """Add a document; one that is open already is replaced."""
         document = Document(uri, language_id, version, text, self.encoding)
         if uri in self._cells:
-            document.embed(self._cells[uri][1].kind)
+            cell = self._cells[uri][1]
+            document.embed(cell.kind, cell.tags)
         elif uri.startswith("vscode-notebook-cell:"):
             document.embed("code")  # its notebook may be opened after it
         self._documents[uri] = document
@@ -102,9 +113,7 @@ class DocumentStore:
 
     # --- notebooks
 
-    def open_notebook(
-        self, uri: str, type: str, cells: Iterable[tuple[str, Literal["code", "markdown"], str]]
-    ) -> Notebook:
+    def open_notebook(self, uri: str, type: str, cells: Iterable[CellFacts]) -> Notebook:
         """Add a notebook with its cells in order; their documents may be opened before or after."""
         self.close_notebook(uri)
         notebook = Notebook(uri, type, ())
@@ -116,7 +125,7 @@ class DocumentStore:
         uri: str,
         start: int,
         delete_count: int,
-        cells: Iterable[tuple[str, Literal["code", "markdown"], str]] = (),
+        cells: Iterable[CellFacts] = (),
     ) -> Notebook:
         """Put `cells` in place of some; a cell that moves may be in both. Raises `DocumentNotOpen`.
 
@@ -134,8 +143,16 @@ class DocumentStore:
         for cell in added:
             self._cells[cell.uri] = (uri, cell)
             if document := self._documents.get(cell.uri):
-                document.embed(cell.kind)
+                document.embed(cell.kind, cell.tags)
         return notebook
+
+    def tag_cell(self, uri: str, tags: tuple[str, ...]) -> None:
+        """A notebook's cell has other tags now. One that is in no notebook is passed over."""
+        if uri in self._cells:
+            cell = self._cells[uri][1]
+            owner = self.notebook(self._cells[uri][0])
+            index = owner.cells.index(cell)
+            self.change_notebook(owner.uri, index, 1, [cell._replace(tags=tags)])
 
     def close_notebook(self, uri: str) -> None:
         """Forget the notebook; its bindings and its cells' documents stay."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from lsprotocol import types
 
 from carpo_lsp.documents.positions import Encoding, Position, Range
+from carpo_lsp.documents.store import NotebookCell
 from carpo_lsp.features.configuration import configure, section_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from carpo_lsp.documents.store import NotebookCellKind
     from carpo_lsp.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,8 @@ def did_change_notebook(
             _open(workspace, item)
         for closed in cells.structure.did_close or ():
             _close(workspace, closed.uri)
+    for cell in cells.data or ():
+        workspace.documents.tag_cell(cell.document, _tags(cell))
     for content in cells.text_content or ():
         changes = [(_range(change), change.text) for change in content.changes]
         workspace.documents.change(content.document.uri, content.document.version, changes)
@@ -125,9 +129,21 @@ def _close(workspace: Workspace, uri: str) -> None:
     workspace.on_edit(uri)
 
 
-def _cell(cell: types.NotebookCell, languages: dict[str, str]) -> tuple[str, Any, str]:
-    kind = "code" if cell.kind == types.NotebookCellKind.Code else "markdown"
-    return cell.document, kind, languages.get(cell.document, "")
+def _cell(cell: types.NotebookCell, languages: dict[str, str]) -> NotebookCell:
+    kind: NotebookCellKind = "code" if cell.kind == types.NotebookCellKind.Code else "markdown"
+    return NotebookCell(cell.document, kind, languages.get(cell.document, ""), _tags(cell))
+
+
+def _tags(cell: types.NotebookCell) -> tuple[str, ...]:
+    """The tags of a cell, in its metadata or, as VS Code has it, in the metadata therein."""
+    metadata: Any = cell.metadata
+    for _ in range(2):
+        if not isinstance(metadata, dict):
+            return ()
+        if isinstance(tags := metadata.get("tags"), list):
+            return tuple(tag for tag in tags if isinstance(tag, str))
+        metadata = metadata.get("metadata")
+    return ()
 
 
 def _range(change: types.TextDocumentContentChangeEvent) -> Range | None:
