@@ -120,6 +120,9 @@ class Presenter:
             notices.on_end(self._workspace, event)
         elif event.state == "running":
             self._running[event.execution_id] = uri
+        elif event.state == "queued":
+            below = self._workspace.documents.cells_below(uri)  # they may be stale now
+            self._edited.update(cell for cell in below if self._diagnostics.has(cell))
         self._touch(uri, SOON)
 
     def _touch(self, uri: str, delay: float) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
@@ -69,21 +69,26 @@ class Runs:
                 return uri
         return None
 
-    def states(self, document: Document) -> dict[int, CellState]:
+    def states(self, document: Document, above: Iterable[str] = ()) -> dict[int, CellState]:
         """The state of each cell that has been run, by key.
 
         A cell is stale when its code has changed since its run, or when a cell of its language
-        above it has been run after it.
+        above it has been run after it. `above` are the documents of the cells above in a notebook.
         """
         states: dict[int, CellState] = {}
+        if not self._runs.get(document.uri):
+            return states
         latest: dict[str, int] = {}
+        for uri in above:
+            for run in self._runs.get(uri, {}).values():
+                latest[run.language] = max(latest.get(run.language, -1), run.order)
         for cell, run in self.of(document):
-            above = latest.get(run.language, -1)
-            latest[run.language] = max(above, run.order)
+            newest = latest.get(run.language, -1)
+            latest[run.language] = max(newest, run.order)
             state: ExecutionState = run.record.state
             finished = state in ("ok", "error")
             changed = document.code(cell) != run.code
-            states[cell.key] = "stale" if finished and (changed or above > run.order) else state
+            states[cell.key] = "stale" if finished and (changed or newest > run.order) else state
         return states
 
     def forget(self, document: Document, cell: Cell) -> None:

@@ -170,6 +170,22 @@ class DocumentStore:
         """The notebook a cell's document belongs to, or that has the URI itself."""
         return self._notebooks.get(self._owner(uri))
 
+    def cells_above(self, uri: str) -> Iterator[str]:
+        """The documents of the cells above a notebook's cell; none for any other document."""
+        if uri in self._cells:
+            for cell in self._notebooks[self._cells[uri][0]].cells:
+                if cell.uri == uri:
+                    return
+                yield cell.uri
+
+    def cells_below(self, uri: str) -> Iterator[str]:
+        """The documents of the cells below a notebook's cell; none for any other document."""
+        if uri in self._cells:
+            for cell in reversed(self._notebooks[self._cells[uri][0]].cells):
+                if cell.uri == uri:
+                    return
+                yield cell.uri
+
     def _owner(self, uri: str) -> str:
         """What a binding is kept for: the notebook of a cell, else the document itself."""
         return self._cells[uri][0] if uri in self._cells else uri

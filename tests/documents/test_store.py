@@ -124,6 +124,15 @@ def test_notebooks(documents_first: bool) -> None:
         store.change_notebook(notebook, 0, 0)
 
 
+def test_the_cells_above_and_below_one() -> None:
+    store = DocumentStore()
+    store.open_notebook("n", "jupyter-notebook", [cell(1), cell(2), cell(3)])
+    assert list(store.cells_above(cell(1).uri)) == []
+    assert list(store.cells_above(cell(3).uri)) == [cell(1).uri, cell(2).uri]
+    assert list(store.cells_below(cell(2).uri)) == [cell(3).uri]
+    assert [*store.cells_above("n"), *store.cells_below("n"), *store.cells_below(URI)] == []
+
+
 def test_a_nonsense_splice_is_clamped() -> None:
     store = DocumentStore()
     store.open_notebook("n", "jupyter-notebook", [cell(1)])

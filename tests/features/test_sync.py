@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lsprotocol import types
 from lsprotocol.converters import get_converter
+from recorder import Recorder
 
 from carpo_lsp.features.sync import HANDLERS
+from carpo_lsp.present import Presenter
 
 if TYPE_CHECKING:
     from scripted import Scripted
@@ -79,6 +81,30 @@ async def test_tags_come_and_go(bench: Scripted) -> None:
     change_cells(bench, data=[{**tagged, "metadata": {}}])
     await bench.call("runAll", {"uri": CELLS[0], "line": 0})
     assert bench.codes == ["0", "2", "0", "1", "2"]
+
+
+async def test_a_cell_is_stale_when_one_above_it_runs_again(bench: Scripted) -> None:
+    bench.run = lambda code: code
+    open_notebook(bench, [{}, {}, {}])
+    presenter = Presenter(bench.workspace)
+    recorder = Recorder(bench)
+    bench.workspace.frontend.subscribe(presenter.on_event)
+
+    def results() -> dict[str, str]:
+        """What is shown now, by document."""
+        published = recorder.of(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+        return {each.uri: each.diagnostics[0].message for each in published}
+
+    try:
+        await bench.call("runAll", {"uri": CELLS[0], "line": 0})
+        fresh = dict(zip(CELLS, ("→ 0", "→ 1", "→ 2"), strict=True))
+        await recorder.until(lambda: results() == fresh)
+        await bench.call("runCell", {"uri": CELLS[1], "line": 0})
+        await recorder.until(lambda: results() == {**fresh, CELLS[2]: "stale → 2"})
+        await bench.call("runBelow", {"uri": CELLS[2], "line": 0})
+        await recorder.until(lambda: results() == fresh)
+    finally:
+        presenter.close()
 
 
 async def test_a_cell_that_moves_takes_its_tags_along(bench: Scripted) -> None:
