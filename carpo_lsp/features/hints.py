@@ -64,6 +64,8 @@ def short_result(each: Shown, now: float) -> str:
             result = texts.summary(record.outputs)
             text = f"→ {result}" if result else "✓"
         return texts.clipped(("stale " if each.state == "stale" else "") + text, COLUMNS)
+    if prompt := texts.without_escapes(record.prompt).strip():
+        return texts.clipped(f"⏳ {prompt}", COLUMNS)
     return texts.clipped(state_words(each, now), COLUMNS)
 
 

@@ -9,6 +9,7 @@ from carpo_lsp.kernels.events import (
     TERMINAL,
     Event,
     ExecutionState,
+    InputRequested,
     Output,
     OutputChanged,
     StateChanged,
@@ -40,6 +41,8 @@ class Record:
         self.duration_ms: float | None = None
         self.started: float | None = None
         """When it began to run, in seconds of `time.monotonic`."""
+        self.prompt = ""
+        """What it asks while it waits for input; empty for passwords."""
         self._spool = spool
         self._entries: list[tuple[Output | SpooledText, str | None]] = []
         self._clear_next = False
@@ -61,10 +64,13 @@ class Record:
         """Whether there are outputs, without making them."""
         return bool(self._entries)
 
-    def apply(self, event: StateChanged | OutputChanged) -> None:
+    def apply(self, event: StateChanged | OutputChanged | InputRequested) -> None:
         """Take an event of this execution."""
-        if isinstance(event, StateChanged):
+        if isinstance(event, InputRequested):
+            self.prompt = "" if event.password else event.prompt
+        elif isinstance(event, StateChanged):
             self.state = event.state
+            self.prompt = ""
             if event.state == "running" and self.started is None:
                 self.started = time.monotonic()
             self.execution_count = event.execution_count or self.execution_count
@@ -152,7 +158,7 @@ class Transcript:
 
     def apply(self, event: Event) -> None:
         """Take any event; those of executions nobody opened (external ones) open a record."""
-        if isinstance(event, StateChanged | OutputChanged):
+        if isinstance(event, StateChanged | OutputChanged | InputRequested):
             record = self._records.get(event.execution_id)
             if record is None:
                 record = self.open(event.kernel_id, event.execution_id, "")

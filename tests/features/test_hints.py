@@ -55,9 +55,13 @@ async def test_the_states_of_a_cell(bench: Scripted) -> None:
     await run(bench, document, 0)
     await run(bench, document, 4)
     assert [label for *_, label in hints(bench, document)] == ["⏳ running", "⏳ queued"]
-    bench.kernels[0].ask("name?")
-    assert hints(bench, document)[0][2] == "⏳ waits for input"
+    bench.kernels[0].ask("\x1b[1mname?\x1b[0m ")
+    assert hints(bench, document)[0][2] == "⏳ name?"
     await bench.call("answer", "x")
+    for prompt, password in (("secret?", True), (" ", False)):
+        bench.kernels[0].ask(prompt, password=password)
+        assert hints(bench, document)[0][2] == "⏳ waits for input"
+        await bench.call("answer", "x")
     bench.kernels[0].finish()
     assert hints(bench, document)[0][2] == "✓"
     await bench.settle()
