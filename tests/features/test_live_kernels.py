@@ -45,7 +45,7 @@ json.dumps
 
 R = """\
 # %% definitions
-value <- 41
+value <- 41; few <- c(1.5, NA)
 foo <- function(a, b = 2) {
   a
 }
@@ -118,7 +118,7 @@ async def test_ipython(frontend: Frontend) -> None:
     assert await it.at(definition, 10, "val") is None
     assert await it.variables() == {
         "value": ("int = 41", 1),
-        "keys": ("dict = 1 item", 2),
+        "keys": ("dict = {'my key': 1}", 2),
         "foo": ("function", 4),
         "Thing": ("type", 7),
     }
@@ -200,7 +200,11 @@ async def test_r(frontend: Frontend) -> None:
     assert called.signatures[0].label == "foo(a, b = 2)"
     assert called.active_parameter == 1
     assert place(await it.at(definition, 6, "fo")) == (it.document.uri, 2)
-    assert await it.variables() == {"value": ("numeric = 41", 1), "foo": ("function", 2)}
+    assert await it.variables() == {
+        "value": ("numeric = 41", 1),
+        "few": ("numeric = c(1.5, NA)", 0),
+        "foo": ("function", 2),
+    }
     await it.busy("cat('ready\\n'); flush.console(); Sys.sleep(600)")
     assert await it.at(complete, 6, "foo(val") == LATER
     assert await it.at(hover, 6, "val") is None

@@ -14,6 +14,7 @@ import types
 from typing import Any
 
 LONGEST = 60
+FEW = 8
 MOST = 1000
 SCALARS = (bool, int, float, complex, str, bytes, type(None))
 SIZED = (list, tuple, dict, set, frozenset, bytearray, range)
@@ -66,12 +67,9 @@ def short(value: Any) -> str:
     if kind in SCALARS:
         return scalar(value)
     if kind in SIZED:
-        few = kind in (list, tuple) and len(value) <= 8
-        if few and all(type(item) in SCALARS for item in value):
-            text = ", ".join(map(scalar, value))
-            if len(text) <= LONGEST:
-                comma = "," if len(value) == 1 else ""
-                return "[" + text + "]" if kind is list else "(" + text + comma + ")"
+        text = few(value)
+        if text and len(text) <= LONGEST:
+            return text
         return str(len(value)) + (" items" if len(value) != 1 else " item")
     if root_of(kind) in SHAPED.split():
         shape = getattr(value, "shape", None)
@@ -80,6 +78,23 @@ def short(value: Any) -> str:
             text = " × ".join(map(str, shape)) if shape else "scalar"  # noqa: RUF001 - a times sign
             return text if dtype is None else text + " " + str(dtype)[:LONGEST]
     return ""
+
+
+def few(value: Any) -> str:
+    """A list, tuple, set or dict of a few scalars as it is written; empty for any other."""
+    kind = type(value)
+    if kind not in (list, tuple, set, dict) or len(value) > FEW:
+        return ""
+    # Copied first: other threads may change it meanwhile.
+    items = list(value.items()) if kind is dict else [(item,) for item in list(value)]
+    if not all(type(part) in SCALARS for item in items for part in item):
+        return ""
+    text = ", ".join(": ".join(map(scalar, item)) for item in items)
+    if kind is list:
+        return "[" + text + "]"
+    if kind is tuple:
+        return "(" + text + ("," if len(items) == 1 else "") + ")"
+    return "{" + text + "}" if items or kind is dict else "set()"
 
 
 def scalar(value: Any) -> str:

@@ -22,6 +22,9 @@ carpo_short <- function(value) {
     text <- if (is.character(value)) dQuote(substr(value, 1L, 60L), FALSE) else format(value)
     return(substr(text, 1L, 60L))
   }
+  if ((is.numeric(value) || is.logical(value)) && length(value) %in% 2:5) {
+    return(paste0("c(", paste(vapply(value, format.default, ""), collapse = ", "), ")"))
+  }
   paste(length(value), if (length(value) == 1L) "item" else "items")
 }
 
