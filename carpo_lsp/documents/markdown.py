@@ -1,7 +1,10 @@
 """Cells of prose: the fenced code of Markdown, MyST, Quarto and R Markdown, as CommonMark sees it.
 
-Parsing reads the whole text, so it is put off until cells are asked for, and most edits are shown
-not to need it (`_survives`): then the fences below the edit only move.
+Parsing is put off until cells are asked for, and most edits are shown not to need it
+(`_survives`): then the fences below the edit only move. After others, only the text around the
+edit is parsed, from an anchor to an anchor (see `fences.py`): a parse from the last anchor above
+finds what a parse of all would find, and once it comes to an anchor below, it would go on from
+there as the last parse did.
 """
 
 from __future__ import annotations
@@ -9,17 +12,21 @@ from __future__ import annotations
 import itertools
 import re
 from bisect import bisect_left, bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from carpo_lsp.documents.cells import Cell, code_line
+from carpo_lsp.documents.fences import Fence, find_fences
 from carpo_lsp.documents.header import Header, front_matter, may_open_header
 from carpo_lsp.documents.languages import comment_markers, is_known, kernel_language, suffix_of
 from carpo_lsp.documents.options import chunk_options, marker_options, option_lines, yaml_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from carpo_lsp.documents.fences import Found
 
 _CHUNK_NAMES = ("quarto", "qmd", "rmarkdown", "rmd", ".qmd", ".rmarkdown", ".rmd")
 _PROSE_NAMES = ("markdown", "md", "myst", "pandoc", ".markdown", ".md")
@@ -41,6 +48,10 @@ _MYST_OPTION = re.compile(r":([\w-]+):(.*)")
 _FENCE_LINE = re.compile(r"[ \t>*+\-0-9.)]*(?:```|~~~)")
 _FENCE_OR_HTML_LINE = re.compile(r"[ \t>*+\-0-9.)]*(?:```|~~~|<)")
 
+# How many lines below an edit are parsed at first, and how many times more if no anchor is there.
+_WINDOW = 200
+_WINDOW_GROWTH = 4
+
 
 def is_prose(language: str, uri: str) -> bool:
     """Whether a document's cells are fences."""
@@ -53,20 +64,6 @@ def has_chunks(language: str, uri: str) -> bool:
     return language in _CHUNK_NAMES or suffix_of(uri) in _CHUNK_NAMES
 
 
-@attrs.frozen
-class _Fence:
-    """What an edit elsewhere does not change in a fence: its opening line, and how it ends.
-
-    `language` is None where it is no cell. `top` is false inside lists and quotes.
-    """
-
-    info: str
-    prefix: str
-    closed: bool
-    top: bool
-    language: str | None
-
-
 class MarkdownLayout:
     """A prose document's cells. `_starts`, `_ends` and `_fences` run in parallel, in order."""
 
@@ -76,12 +73,15 @@ class MarkdownLayout:
         self._next_key = itertools.count(1)
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._fences: list[_Fence] = []
+        self._fences: list[Fence] = []
         self._keys: list[int] = []
         # The fences that are cells, by their place in the lists above.
         self._code: list[int] = []
         self._header: Header | None = None
-        self._stale = True
+        # Where the last parse can be taken up, in order; not all anchors there are.
+        self._anchors: list[int] = []
+        # The lines, from and up to, outside which nothing has changed since the last parse.
+        self._changed: tuple[int, int] | None = (0, len(lines))
         # No fence and no HTML but in fences that start in the first column: see `_survives`.
         self._flat = False
         self._may_open_header = False
@@ -113,8 +113,14 @@ class MarkdownLayout:
     def edited(self, start: int, removed: Sequence[str], inserted: Sequence[str]) -> None:
         stop = start + len(removed)
         first = bisect_left(self._starts, start)
-        self._stale = self._stale or not self._survives(first, start, stop, removed, inserted)
         shift = len(inserted) - len(removed)
+        if self._changed:
+            self._changed = min(self._changed[0], start), max(self._changed[1], stop) + shift
+        elif not self._survives(first, start, stop, removed, inserted):
+            self._changed = start, stop + shift
+        above, below = bisect_left(self._anchors, start), bisect_left(self._anchors, stop)
+        if shift or above < below:
+            self._anchors[above:] = [line + shift for line in self._anchors[below:]]
         if first and self._ends[first - 1] > start:
             self._ends[first - 1] += shift
         if shift:
@@ -124,10 +130,8 @@ class MarkdownLayout:
         self, first: int, start: int, stop: int, removed: Sequence[str], inserted: Sequence[str]
     ) -> bool:
         """Whether the edit leaves all fences as they are, less their place. `first` is the next."""
-        if self._may_open_header or may_open_header(self._lines):
-            # A block without an end may get one anywhere, a closed one changes only within.
-            if self._header is None or start < self._header.end_line:
-                return False
+        if not self._header_survives(start):
+            return False
         if first and self._fences[first - 1].top:
             code_end = self._ends[first - 1] - self._fences[first - 1].closed
             if stop <= code_end:
@@ -137,6 +141,15 @@ class MarkdownLayout:
         # column; an HTML block could, but there is none and none is made.
         lines = itertools.chain(removed, inserted)
         return self._flat and not any(map(_FENCE_OR_HTML_LINE.match, lines))
+
+    def _header_survives(self, start: int) -> bool:
+        """Whether the header, or that there is none, is unchanged if all lines before `start` are.
+
+        A block without an end may get one anywhere, a closed one changes only within.
+        """
+        if self._may_open_header or may_open_header(self._lines):
+            return self._header is not None and start >= self._header.end_line
+        return True
 
     def _move(self, first: int, start: int, stop: int, inserted: int) -> None:
         """Shift the fences below the edit; one within keeps its line and key if that is left."""
@@ -151,42 +164,54 @@ class MarkdownLayout:
     # --- parsing
 
     def _parse(self) -> None:
-        if not self._stale:
+        if self._changed is None:
             return
-        # Costs 70 ms once; most documents are no prose.
-        from markdown_it import MarkdownIt
-
-        keys = dict(zip(self._starts, self._keys, strict=True))
-        self._may_open_header = may_open_header(self._lines)
-        self._header = front_matter(self._lines)
+        start, stop = self._changed
+        if not self._header_survives(start):
+            self._may_open_header = may_open_header(self._lines)
+            self._header = front_matter(self._lines)
+            self._anchors = []
         body = self._header.end_line if self._header else 0
-        self._starts, self._ends, self._fences = [], [], []
-        # Inline markup holds no cells, and is most of the work.
-        parser = MarkdownIt("commonmark").disable("inline")
-        for token in parser.parse("".join(self._lines[body:])):
-            if token.type != "fence" or token.map is None:
-                continue
-            start, end = token.map[0] + body, token.map[1] + body
-            top = token.level == 0
-            content = token.content.count("\n") + (token.content[-1:] not in ("", "\n"))
-            closed = end - start - 1 > content
-            if top and not closed:
-                end = len(self._lines)  # the parser leaves an empty last line out
-            line = self._lines[start]
-            prefix = line[: line.index(token.markup)]
-            info = token.info.strip()
-            self._starts.append(start)
-            self._ends.append(end)
-            self._fences.append(_Fence(info, prefix, closed, top, self._language(info)))
-        self._keys = [keys.get(start) or next(self._next_key) for start in self._starts]
+        above = bisect_left(self._anchors, start)
+        below = bisect_left(self._anchors, stop)
+        start = self._anchors[above - 1] if above else body
+        known = set(self._anchors[below:])
+        window = _WINDOW if known else len(self._lines)
+        while True:
+            end = min(stop + window, len(self._lines))
+            fences, anchors = find_fences(self._lines, start, end, self._language)
+            met = next((line for line in anchors if line in known), None)
+            if met is not None or end == len(self._lines):
+                break
+            window *= _WINDOW_GROWTH
+        stop = len(self._lines) if met is None else met
+        fences = fences[: bisect_left(fences, stop, key=itemgetter(0))]
+        self._anchors = [
+            *self._anchors[: bisect_left(self._anchors, start)],
+            *anchors[: bisect_left(anchors, stop)],
+            *self._anchors[bisect_left(self._anchors, stop) :],
+        ]
+        # A new header takes in what was known above the body.
+        self._replace(start if above else 0, stop, fences)
+        # Once false, it is so until all is parsed again: to parse around edits is cheap too.
+        whole = start == body and stop == len(self._lines)
+        self._flat = (self._flat or whole) and self._is_flat(start, stop, fences)
         self._code = [i for i, fence in enumerate(self._fences) if fence.language is not None]
-        self._flat = self._is_flat(body)
-        self._stale = False
+        self._changed = None
 
-    def _is_flat(self, body: int) -> bool:
-        if not all(fence.top and not fence.prefix for fence in self._fences):
+    def _replace(self, start: int, stop: int, fences: Sequence[Found]) -> None:
+        """Put the fences found between two lines in place of those that were known there."""
+        first, last = bisect_left(self._starts, start), bisect_left(self._starts, stop)
+        keys = dict(zip(self._starts[first:last], self._keys[first:last], strict=True))
+        self._starts[first:last] = [line for line, _, _ in fences]
+        self._ends[first:last] = [end for _, end, _ in fences]
+        self._fences[first:last] = [fence for _, _, fence in fences]
+        self._keys[first:last] = [keys.get(line) or next(self._next_key) for line, _, _ in fences]
+
+    def _is_flat(self, start: int, stop: int, fences: Sequence[Found]) -> bool:
+        if not all(fence.top and not fence.prefix for _, _, fence in fences):
             return False
-        gaps = zip([body, *self._ends], [*self._starts, len(self._lines)], strict=True)
+        gaps = zip([start, *(f[1] for f in fences)], [*(f[0] for f in fences), stop], strict=True)
         return not any(
             _FENCE_OR_HTML_LINE.match(self._lines[number]) for gap in gaps for number in range(*gap)
         )

@@ -312,15 +312,29 @@ LINES = st.lists(st.tuples(LINE, END).map("".join), max_size=8).map("".join)
 PLACE = st.builds(Position, st.integers(0, 9), st.integers(0, 6))
 
 
+# Beyond this, an edit is parsed no further at first.
+FILLER = st.sampled_from(["", "", "x\n" * 250, "> x\n" * 1100])
+
+
 @settings(max_examples=400)
-@given(LINES, LINES, st.lists(st.tuples(PLACE, PLACE, LINES | LINE), max_size=5), st.booleans())
+@given(
+    LINES,
+    st.builds(str.__add__, LINES, FILLER),
+    LINES,
+    st.lists(st.tuples(PLACE, PLACE, LINES | LINE), max_size=5),
+    st.booleans(),
+)
 def test_edited_cells_are_the_cells_of_the_edited_text(
-    before: str, after: str, edits: list[tuple[Position, Position, str]], ask_between: bool
+    before: str,
+    after: str,
+    end: str,
+    edits: list[tuple[Position, Position, str]],
+    ask_between: bool,
 ) -> None:
-    tested = document(before + "```py\nx\n```\n" + after)
+    tested = document(f"{before}```py\nx\n```\n{after}```{{r}}\n```\n{end}")
     tested.cells()
-    for start, end, new in edits:
-        tested.apply([(Range(start, end), new)], 2)
+    for first, last, new in edits:
+        tested.apply([(Range(first, last), new)], 2)
         if not ask_between:
             continue
         assert tested.cells() == document(tested.text()).cells()
