@@ -6,6 +6,7 @@ it waits for a kernel: what a client sends without waiting for an answer happens
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +58,22 @@ def start_kernel(
         kernel_id = frontend.begin_kernel(spec, workspace.with_settings(options))
         dead = False
     started = (frontend.restart_kernel if dead else frontend.wait_ready)(kernel_id)
+    return _when_ready(workspace, kernel_id, started)
 
-    async def ready() -> protocol.Kernel:
-        await started
-        return workspace.with_documents(frontend.get_kernel(kernel_id))
 
-    return ready()
+def _when_ready(
+    workspace: Workspace, kernel_id: str, started: Coroutine[Any, Any, None]
+) -> Coroutine[Any, Any, protocol.Kernel]:
+    """The kernel once its start or restart has come to its end."""
+    # A task, as a request that is cancelled before its first step would leave it unawaited.
+    ready = asyncio.ensure_future(started)
+    ready.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def kernel() -> protocol.Kernel:
+        await ready
+        return workspace.with_documents(workspace.frontend.get_kernel(kernel_id))
+
+    return kernel()
 
 
 async def attach_kernel(
@@ -197,12 +208,7 @@ def restart_kernel(
     workspace: Workspace, params: protocol.RestartKernelParams
 ) -> Coroutine[Any, Any, protocol.Kernel]:
     restarted = workspace.frontend.restart_kernel(params.kernel_id)
-
-    async def ready() -> protocol.Kernel:
-        await restarted
-        return workspace.with_documents(workspace.frontend.get_kernel(params.kernel_id))
-
-    return ready()
+    return _when_ready(workspace, params.kernel_id, restarted)
 
 
 def shutdown_kernel(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from lsp_clients import SERVER, all_gone, at, below, frame
-from support import FAKE, fake_spec
+from support import fake_spec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -113,7 +113,7 @@ async def test_kernels_of_a_client_that_has_stopped_reading_end(spawn: Spawn, ho
     await end(client, how)
 
 
-async def test_a_start_in_its_first_moment_leaves_nothing(spawn: Spawn) -> None:
+async def test_a_start_in_its_first_moment_leaves_nothing(spawn: Spawn, runtime_dir: Path) -> None:
     client = await spawn()
     await client.initialize()
     with client.together():
@@ -127,7 +127,7 @@ async def test_a_start_in_its_first_moment_leaves_nothing(spawn: Spawn) -> None:
     assert not [
         process
         for process in psutil.process_iter(["cmdline"])
-        if str(FAKE) in " ".join(process.info["cmdline"] or [])
+        if str(runtime_dir) in " ".join(process.info["cmdline"] or [])
     ]
 
 
