@@ -130,6 +130,7 @@ async def test_attach(frontend: Frontend, kernel: str) -> None:
         assert ours.connection_file == theirs.connection_file
         assert ours.display_name == "ipython"
         assert ours.kernel_info is not None
+        assert ours.execution_count is None, "what it has run before is not known"
         result = await other.execute_code(attached_id, "print('both')\nx = 5")
         assert text_of(result.outputs) == "both\n"
         handle = other.execute_code(attached_id, "input('who? ')")
