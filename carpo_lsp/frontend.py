@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,14 +12,11 @@ import attrs
 from carpo_lsp import protocol
 from carpo_lsp.choice import Wish, choose, environments_near, find_named
 from carpo_lsp.errors import ExecutionNotFound, KernelExists, KernelStartFailed
+from carpo_lsp.handle import ExecutionHandle
 from carpo_lsp.kernels import environments
 from carpo_lsp.kernels.events import (
     Event,
-    ExecutionState,
-    InputRequested,
-    Output,
     OutputChanged,
-    StateChanged,
 )
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
 from carpo_lsp.kernels.manager import CLOSING, USUAL, Connect, KernelManager, StartOptions
@@ -30,7 +25,7 @@ from carpo_lsp.kernels.spool import Spool
 from carpo_lsp.kernels.transcript import Record, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from types import TracebackType
 
     from carpo_lsp.kernels.evaluation import Evaluation
@@ -38,73 +33,6 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.specs import Spec
 
 log = logging.getLogger(__name__)
-
-ExecutionEvent = StateChanged | OutputChanged | InputRequested
-
-
-@attrs.frozen
-class ExecutionResult:
-    """How an execution ended and what it showed."""
-
-    execution_id: str
-    state: ExecutionState
-    execution_count: int | None
-    outputs: tuple[Output, ...]
-    """nbformat 4 outputs; adjacent stream text is one output."""
-    error: dict[str, Any] | None
-    """`ename`, `evalue`, `traceback` when the state is `error` or `died`."""
-    user_expressions: dict[str, Any] | None
-    duration_ms: float | None
-
-
-class ExecutionHandle:
-    """An execution under way: `async for` gives its events in order, `await` its result.
-
-    Events are kept from the start, so it does not matter when the iteration begins; it ends
-    after the terminal state. Both may be used, in any order, by one user each.
-    """
-
-    def __init__(self, frontend: Frontend, record: Record) -> None:
-        self.execution_id = record.execution_id
-        self.kernel_id = record.kernel_id
-        self._record = record
-        self._events: deque[ExecutionEvent] = deque()
-        self._changed = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._unsubscribe = frontend.subscribe(self._on_event)
-
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, ExecutionEvent) and event.execution_id == self.execution_id:
-            self._events.append(event)
-            self._changed.set()
-            if self._record.done:
-                self._unsubscribe()
-                self._ended.set()
-
-    async def __aiter__(self) -> AsyncIterator[ExecutionEvent]:
-        while self._events or not self._ended.is_set():
-            while self._events:
-                yield self._events.popleft()
-            if self._ended.is_set():
-                return
-            self._changed.clear()
-            await self._changed.wait()
-
-    def __await__(self) -> Generator[Any, None, ExecutionResult]:
-        return self._result().__await__()
-
-    async def _result(self) -> ExecutionResult:
-        await self._ended.wait()
-        record = self._record
-        return ExecutionResult(
-            execution_id=record.execution_id,
-            state=record.state,
-            execution_count=record.execution_count,
-            outputs=record.outputs,
-            error=record.error,
-            user_expressions=record.user_expressions,
-            duration_ms=record.duration_ms,
-        )
 
 
 class Frontend:
@@ -326,7 +254,7 @@ class Frontend:
             stop_on_error=stop_on_error,
         )
         state, record, execution = self._prepare(kernel_id, code, execution_id, options)
-        handle = ExecutionHandle(self, record)
+        handle = ExecutionHandle(record, self.subscribe)
         state.execute(execution)
         return handle
 

@@ -23,8 +23,8 @@ LAYERS = (
     ("kernels",),
     ("documents",),
     (
-        *("choice", "client", "features", "frontend", "live", "notebooks", "project", "runs"),
-        *("settings", "workspace"),
+        *("choice", "client", "features", "frontend", "handle", "live", "notebooks", "project"),
+        *("runs", "settings", "workspace"),
     ),
     ("jsonrpc", "outbox", "present", "push", "server", "traffic", "transport"),
     ("__main__", "cli"),
