@@ -1,0 +1,288 @@
+"""The life of one kernel: its start, its restarts, its death and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+
+from carpo_lsp.errors import KernelDied, KernelStartFailed
+from carpo_lsp.kernels.lossless import lift_output_limit
+from carpo_lsp.kernels.startup import explain_end, explain_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from carpo_lsp.kernels.connection import Connection, Exit
+    from carpo_lsp.kernels.events import KernelStatus
+    from carpo_lsp.kernels.messages import Message
+    from carpo_lsp.kernels.questions import Questions
+    from carpo_lsp.kernels.queue import ExecutionQueue
+    from carpo_lsp.kernels.specs import Spec
+
+log = logging.getLogger(__name__)
+
+START_TIMEOUT: Final = 60.0
+"""Seconds from spawn to ready, unless the start says otherwise."""
+
+GRACE: Final = 3.0
+"""Seconds a kernel has to end by itself, and then by SIGTERM, before SIGKILL."""
+
+NUDGE: Final = 0.05
+"""Seconds between requests that provoke an iopub message, until the subscription is live."""
+
+STDIN: Final = 1.0
+"""Seconds to wait for the stdin channel. Some kernels have none."""
+
+
+class Announce(Protocol):
+    """Tells that the kernel has entered a status, which `Life.status` is by then."""
+
+    def __call__(
+        self,
+        reason: str | None = None,
+        exit_code: int | None = None,
+        stderr_tail: str | None = None,
+    ) -> None: ...
+
+
+class Life:
+    """Starts a kernel, watches it and ends it, with what is asked of it and runs in it.
+
+    `beside` makes what is to run for as long as the kernel lives.
+    """
+
+    def __init__(
+        self,
+        kernel_id: str,
+        spec: Spec,
+        connection: Connection,
+        questions: Questions,
+        executions: ExecutionQueue,
+        announce: Announce,
+        beside: Callable[[], Iterable[Coroutine[Any, Any, None]]],
+        timeout: float | None = None,
+    ) -> None:
+        self.spec = spec
+        self.status: KernelStatus = "starting"
+        self.started_at: str | None = None
+        self.last_activity: str | None = None
+        self._kernel_id = kernel_id
+        self._connection = connection
+        self._questions = questions
+        self._executions = executions
+        self._announce = announce
+        self._beside = beside
+        self._timeout = timeout or START_TIMEOUT
+        self._iopub_live = asyncio.Event()
+        self._companions: list[asyncio.Task[None]] = []
+        self._killed_for: str | None = None
+        self._turn: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._shutdown: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.status in ("idle", "busy")
+
+    @property
+    def over(self) -> bool:
+        """Whether the kernel takes no code any more."""
+        return self.status in ("dead", "stopped") or self._shutdown is not None
+
+    def start(self) -> None:
+        """Begin to start; `wait_ready` tells how it went. To be called once."""
+        self._enter("starting")
+        self._take_turn(self._start(), "start")
+
+    async def wait_ready(self) -> None:
+        """Wait for the start or restart under way. Raises `KernelStartFailed` or `KernelDied`."""
+        turn = self._turn  # a restart that waits as well may replace it first
+        if turn is not None:
+            await asyncio.wait([turn])
+            if turn.cancelled():
+                raise KernelDied("The kernel was shut down while it started.")
+            turn.result()
+
+    def restart(self) -> Coroutine[Any, Any, None]:
+        """Replace the kernel by a new one with the same id; what runs or waits ends as `died`.
+
+        What is queued from now on runs in the new kernel, for which the result waits. A restart
+        during a restart joins it; one during the start follows it. Raises `KernelDied` and,
+        awaited, `KernelStartFailed`.
+        """
+        if self.status != "starting":
+            self._begin_restart()
+        return self._restarted()
+
+    async def _restarted(self) -> None:
+        if self.status == "starting":
+            await self.wait_ready()
+            self._begin_restart()
+        await self.wait_ready()
+
+    def _begin_restart(self) -> None:
+        if self._shutdown is not None:
+            raise KernelDied("The kernel is being shut down.")
+        if self.status != "restarting":
+            self._end_all("The kernel was restarted.")
+            self._enter("restarting")
+            self._take_turn(self._restart(), "restart")
+
+    def shutdown(self, grace: float = GRACE) -> Coroutine[Any, Any, None]:
+        """Begin to end the kernel, at any time in its life; awaited, its processes are gone."""
+        if self._shutdown is None:
+            self._shutdown = asyncio.create_task(
+                self._stop_for_good(grace), name=f"shutdown {self._kernel_id}"
+            )
+        return self._ended(self._shutdown)
+
+    async def _ended(self, shutdown: asyncio.Task[None]) -> None:
+        await asyncio.shield(shutdown)
+
+    async def kill(self, reason: str) -> None:
+        """End the kernel's processes at once; it dies for the reason given."""
+        self._killed_for = reason
+        await self._connection.stop(0, restart=True)
+
+    def hear(self, message: Message) -> None:
+        """The kernel has sent a message."""
+        self.last_activity = _now()
+        if message.channel == "iopub":
+            self._iopub_live.set()
+
+    def look_at_work(self) -> None:
+        """Whether code runs may have changed."""
+        if self.ready:
+            self._enter("busy" if self._executions.busy else "idle")
+
+    def _take_turn(self, turn: Coroutine[Any, Any, None], name: str) -> None:
+        self._turn = asyncio.create_task(turn, name=f"{name} {self._kernel_id}")
+        # Whoever asked for it may have left; a failure has been announced by then.
+        self._turn.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _start(self) -> None:
+        self._iopub_live.clear()
+        self._questions.begin()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._connection.start()
+                closed = asyncio.create_task(self._connection.wait_closed())
+                try:
+                    info = self._questions.info = await self._race(closed)
+                except BaseException:
+                    closed.cancel()
+                    raise
+        except TimeoutError:
+            tail = self._connection.stderr_tail()
+            raise await self._failed(explain_timeout(self._timeout, tail, self.spec)) from None
+        except KernelStartFailed as error:
+            raise await self._failed(error) from error.__cause__
+        self._learn(info)
+        self.started_at = self.last_activity = _now()
+        self._watch = asyncio.create_task(self._die_with(closed), name=f"watch {self._kernel_id}")
+        self._companions = [
+            asyncio.create_task(each, name=f"beside {self._kernel_id}") for each in self._beside()
+        ]
+        self._enter("idle")
+        self._executions.open(0 if self._connection.owned else None)
+
+    async def _race(self, closed: asyncio.Task[Exit]) -> dict[str, Any]:
+        """The kernel's answer to kernel_info, unless its end comes first."""
+        answering = asyncio.create_task(self._answering())
+        try:
+            await asyncio.wait([closed, answering], return_when=asyncio.FIRST_COMPLETED)
+            if closed.done():
+                raise explain_end(closed.result(), self.spec)
+            return answering.result()
+        finally:
+            answering.cancel()
+
+    def _learn(self, info: dict[str, Any]) -> None:
+        """A kernel that was started elsewhere tells itself what it is."""
+        language = info.get("language_info")
+        name = language.get("name") if isinstance(language, dict) else None
+        if not self.spec.language and isinstance(name, str):
+            implementation = str(info.get("implementation") or name)
+            self.spec = attrs.evolve(self.spec, language=name, display_name=implementation)
+
+    async def _answering(self) -> dict[str, Any]:
+        """Wait for kernel_info and the other channels, which may lag behind the shell."""
+        info = await self._questions.ask_info()
+        while not self._iopub_live.is_set():
+            try:
+                async with asyncio.timeout(NUDGE):
+                    await self._iopub_live.wait()
+            except TimeoutError:
+                info = await self._questions.ask_info()
+        try:
+            async with asyncio.timeout(STDIN):
+                await self._connection.wait_for_stdin()
+        except TimeoutError:
+            log.info("Kernel %s has no stdin channel", self._kernel_id)
+        if self._connection.owned:
+            await lift_output_limit(self._questions.evaluations, info)
+        return info
+
+    async def _failed(self, error: KernelStartFailed) -> KernelStartFailed:
+        """Clean up after a start that failed and tell of it; the error is to be raised."""
+        await self._connection.stop(0)
+        self._end_all(error.message)
+        self._enter("dead", error.message, error.data.get("exitCode"), error.data.get("stderrTail"))
+        return error
+
+    async def _restart(self) -> None:
+        self._stop_watching()
+        await self._connection.stop(GRACE, restart=True)
+        await self._start()
+
+    async def _die_with(self, closed: asyncio.Task[Exit]) -> None:
+        exit = await closed
+        self._stop_companions()
+        reason, self._killed_for = self._killed_for or exit.reason, None
+        self._end_all(reason, exit.stderr_tail)
+        self._enter("dead", reason, exit.code, exit.stderr_tail)
+        await self._connection.stop(0, restart=True)
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self._stop_companions()
+
+    def _stop_companions(self) -> None:
+        for companion in self._companions:
+            companion.cancel()
+        self._companions = []
+
+    async def _stop_for_good(self, grace: float) -> None:
+        self._stop_watching()
+        if self._turn is not None and not self._turn.done():
+            self._turn.cancel()
+            await asyncio.wait([self._turn])
+            grace = 0.0  # a kernel that is starting has nothing to save
+        self._end_all("The kernel was shut down.")
+        await self._connection.stop(grace)
+        self._enter("stopped", "The kernel was shut down.")
+
+    def _end_all(self, reason: str, stderr_tail: str = "") -> None:
+        self._questions.fail(KernelDied(reason, stderrTail=stderr_tail))
+        self._executions.close(reason, stderr_tail)
+
+    def _enter(
+        self,
+        status: KernelStatus,
+        reason: str | None = None,
+        exit_code: int | None = None,
+        stderr_tail: str | None = None,
+    ) -> None:
+        if self.status != status or status == "starting":
+            self.status = status
+            self._announce(reason, exit_code, stderr_tail)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
