@@ -87,7 +87,7 @@ class ExecutionHandle:
             execution_id=record.execution_id,
             state=record.state,
             execution_count=record.execution_count,
-            outputs=record.outputs,
+            outputs=tuple(record.outputs),
             error=record.error,
             user_expressions=record.user_expressions,
             duration_ms=record.duration_ms,

@@ -60,7 +60,7 @@ class Runs:
 
     def have_outputs(self, document: Document) -> bool:
         """Whether any cell of a document has shown anything, without looking at the cells."""
-        return any(run.record.has_outputs for run in self._runs.get(document.uri, {}).values())
+        return any(bool(run.record.outputs) for run in self._runs.get(document.uri, {}).values())
 
     def uri_of(self, execution_id: str) -> str | None:
         """The document in which an execution is a cell's last run."""

@@ -165,7 +165,7 @@ def _cell_actions(
     if below:
         yield Action("Run this cell and all below", RUN_BELOW, "carpo.runBelow", here)
     run = workspace.runs.get(document, cell)
-    if run is not None and run.record.has_outputs:
+    if run is not None and run.record.outputs:
         yield Action("Clear the output of the cell", CLEAR, "carpo.clearOutput", here)
 
 

@@ -20,6 +20,9 @@ COLUMNS: Final = 40
 TOOLTIP: Final = 2000
 """Characters of a tooltip."""
 
+TOOLTIP_OUTPUTS: Final = 200
+"""Outputs that a tooltip is made of; of more, the last ones."""
+
 
 def style(workspace: Workspace) -> Literal["hint", "diagnostic", "off"]:
     """How short results are shown to this client."""
@@ -114,5 +117,6 @@ def _elapsed(started: float | None, now: float) -> str:
 
 
 def _tooltip(each: Shown) -> str | None:
-    parts = [text for output in each.record.outputs if (text := texts.as_text(output))]
+    outputs = each.record.outputs[-TOOLTIP_OUTPUTS:]
+    parts = [text for output in outputs if (text := texts.as_text(output))]
     return texts.bounded("\n".join(parts), TOOLTIP) or None

@@ -239,7 +239,7 @@ def _outputs(workspace: Workspace, record: Record) -> protocol.ExecutionOutputs:
         range=place.range if place else None,
         state=record.state,
         execution_count=record.execution_count,
-        outputs=record.outputs,
+        outputs=tuple(record.outputs),
     )
 
 

@@ -54,7 +54,7 @@ def _is_at(each: Shown, line: int) -> bool:
 
 
 def _hover(workspace: Workspace, document: Document, each: Shown) -> types.Hover | None:
-    outputs = each.record.outputs
+    outputs = each.record.outputs[-results.MAX_OUTPUTS :]
     if not outputs:
         return None
     formats = tuple(workspace.client.declared("textDocument.hover.contentFormat") or ())

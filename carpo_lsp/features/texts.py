@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from carpo_lsp.features.tables import tables_to_markdown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from carpo_lsp.kernels.events import Output
 
 LIMIT: Final = 100_000
@@ -96,7 +98,7 @@ def clipped(text: str, columns: int) -> str:
 # An output in one line
 
 
-def summary(outputs: tuple[Output, ...]) -> str:
+def summary(outputs: Sequence[Output]) -> str:
     """The last result or text among outputs as one line of some length, empty when none says
     anything. Errors are not results."""
     for output in reversed(outputs):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.kernels.events import (
     TERMINAL,
     Event,
     ExecutionState,
     InputRequested,
-    Output,
     OutputChanged,
     StateChanged,
 )
 from carpo_lsp.kernels.recent import Recent
-from carpo_lsp.kernels.spool import Spool, SpooledText
+from carpo_lsp.kernels.shelf import Outputs, Shelf
+
+if TYPE_CHECKING:
+    from carpo_lsp.kernels.spool import Spool
 
 KEPT_EXECUTIONS: Final = 1000
 """Ended executions whose outputs are remembered; beyond that the oldest are forgotten."""
@@ -23,14 +25,11 @@ KEPT_EXECUTIONS: Final = 1000
 USED_IDS: Final = 10_000
 """Execution ids that are remembered after their records, so that no client takes one again."""
 
-TEXT_LIMIT: Final = 1024 * 1024
-"""Characters of one stream text that are kept in memory."""
-
 
 class Record:
     """One execution: its state and its outputs as a notebook would show them now."""
 
-    def __init__(self, kernel_id: str, execution_id: str, code: str, spool: Spool) -> None:
+    def __init__(self, kernel_id: str, execution_id: str, code: str, shelf: Shelf) -> None:
         self.kernel_id = kernel_id
         self.execution_id = execution_id
         self.code = code
@@ -43,8 +42,7 @@ class Record:
         """When it began to run, in seconds of `time.monotonic`."""
         self.prompt = ""
         """What it asks while it waits for input; empty for passwords."""
-        self._spool = spool
-        self._entries: list[tuple[Output | SpooledText, str | None]] = []
+        self._outputs = Outputs(shelf)
         self._clear_next = False
 
     @property
@@ -52,17 +50,9 @@ class Record:
         return self.state in TERMINAL
 
     @property
-    def outputs(self) -> tuple[Output, ...]:
-        """The outputs so far; adjacent stream text is one output."""
-        return tuple(
-            entry.output() if isinstance(entry, SpooledText) else entry
-            for entry, _ in self._entries
-        )
-
-    @property
-    def has_outputs(self) -> bool:
-        """Whether there are outputs, without making them."""
-        return bool(self._entries)
+    def outputs(self) -> Outputs:
+        """The outputs so far, as a view of what is there now; adjacent stream text is one."""
+        return self._outputs
 
     def apply(self, event: StateChanged | OutputChanged | InputRequested) -> None:
         """Take an event of this execution."""
@@ -78,53 +68,30 @@ class Record:
             self.user_expressions = event.user_expressions
             self.duration_ms = event.duration_ms
             if self.done:
-                self._close_text()
+                self._outputs.end_text()
         elif event.kind == "clear":
-            if event.wait:
-                self._clear_next = True
-            else:
+            self._clear_next = event.wait or self._clear_next
+            if not event.wait:
                 self._clear()
-        elif event.output is not None and event.kind == "update":
-            self._update(event.output, event.display_id)
-        elif event.output is not None:
+        elif event.output is None:
+            return
+        elif event.kind == "append":
             if self._clear_next:
                 self._clear()
-            self._append(event.output, event.display_id)
-
-    def _append(self, output: Output, display_id: str | None) -> None:
-        if output["output_type"] == "stream" and "metadata" not in output:
-            last = self._entries[-1][0] if self._entries else None
-            if not isinstance(last, SpooledText) or last.name != output["name"]:
-                self._close_text()
-                last = SpooledText(self._spool, output["name"], TEXT_LIMIT)
-                self._entries.append((last, None))
-            last.append(output["text"])
-        else:
-            self._close_text()
-            self._entries.append((output, display_id))
-
-    def _update(self, output: Output, display_id: str | None) -> None:
-        for index, (entry, shown_as) in enumerate(self._entries):
-            if display_id is not None and shown_as == display_id and isinstance(entry, dict):
-                changed = {"data": output["data"], "metadata": output["metadata"]}
-                self._entries[index] = ({**entry, **changed}, display_id)
+            self._outputs.append(event.output, event.display_id)
+        elif event.display_id is not None:
+            self._outputs.update(event.output, event.display_id)
 
     def _clear(self) -> None:
-        self._close_text()
-        self._entries.clear()
+        self._outputs.clear()
         self._clear_next = False
-
-    def _close_text(self) -> None:
-        for entry, _ in self._entries[-1:]:
-            if isinstance(entry, SpooledText):
-                entry.close()
 
 
 class Transcript:
     """The records of all executions, by id, in the order in which they were queued."""
 
     def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+        self._shelf = Shelf(spool)
         self._records: dict[str, Record] = {}
         self._used: Recent[str, None] = Recent(USED_IDS)
 
@@ -140,7 +107,7 @@ class Transcript:
 
     def open(self, kernel_id: str, execution_id: str, code: str) -> Record:
         """A record for a new execution; the oldest ended ones give way."""
-        record = Record(kernel_id, execution_id, code, self._spool)
+        record = Record(kernel_id, execution_id, code, self._shelf)
         self._records[execution_id] = record
         self._used[execution_id] = None
         excess = len(self._records) - KEPT_EXECUTIONS

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from carpo_lsp.kernels import shelf
 from carpo_lsp.kernels import transcript as module
 from carpo_lsp.kernels.events import (
     ExecutionState,
@@ -17,7 +18,7 @@ from carpo_lsp.kernels.spool import Spool
 from carpo_lsp.kernels.transcript import Record, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 K = "kernel"
 X = "execution"
@@ -66,7 +67,7 @@ CLEAR = OutputChanged(K, X, "clear")
 CLEAR_WAIT = OutputChanged(K, X, "clear", wait=True)
 
 
-def short(outputs: tuple[Output, ...]) -> str:
+def short(outputs: Sequence[Output]) -> str:
     """The outputs as words: texts with the first letter of their stream, values of displays."""
     return " ".join(
         f"{output['name'][3]}:{output['text']}"
@@ -107,7 +108,7 @@ def test_outputs(record: Record, events: list[OutputChanged], expected: str) -> 
 def test_an_update_keeps_what_the_output_is(record: Record) -> None:
     record.apply(display("a", "x", output_type="execute_result", execution_count=3))
     record.apply(update("b", "x"))
-    assert record.outputs == (
+    assert tuple(record.outputs) == (
         {
             "output_type": "execute_result",
             "execution_count": 3,
@@ -135,7 +136,7 @@ def test_the_expressions(record: Record) -> None:
 
 
 def test_much_text_is_complete_on_the_disk(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TEXT_LIMIT", 100)
+    monkeypatch.setattr(shelf, "TEXT_LIMIT", 100)
     parts = [f"line {number}\n" for number in range(50)]
     for part in parts:
         record.apply(text(part))
