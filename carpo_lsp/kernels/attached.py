@@ -11,9 +11,10 @@ import zmq
 import zmq.asyncio
 
 from carpo_lsp.errors import KernelStartFailed
-from carpo_lsp.kernels.channels import Channels, address, secure
+from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
 from carpo_lsp.kernels.messages import Request
+from carpo_lsp.kernels.sockets import address, secure
 
 BEAT: Final = 1.0
 """Seconds between heartbeats."""
