@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol import types
 
+from carpo_lsp.deadlines import Deadline
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
@@ -215,7 +217,7 @@ class Client:
         if self._request is None:
             return failed
         try:
-            async with asyncio.timeout(deadline):
+            async with Deadline(deadline):
                 return await asyncio.wrap_future(self._request(method, params))
         except TimeoutError:
             log.warning("The client did not answer %s within %s s", method, deadline)

@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, cast
 
 import attrs
 
+from carpo_lsp.deadlines import Deadline
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -161,7 +163,7 @@ class Outbox(asyncio.Protocol):
             self._open = False
             self._pump()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(deadline):
+                async with Deadline(deadline):
                     await self._flushed.wait()
         if self._transport is not None:
             if not self._flushed.is_set():

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 ROOT = "carpo_lsp"
 
 LAYERS = (
-    ("errors", "protocol"),
+    ("deadlines", "errors", "protocol"),
     ("kernels",),
     ("documents",),
     (
         *("choice", "client", "features", "frontend", "handle", "live", "notebooks", "project"),
         *("runs", "settings", "workspace"),
     ),
-    ("jsonrpc", "outbox", "present", "push", "server", "traffic", "transport"),
+    ("convert", "jsonrpc", "outbox", "present", "push", "server", "traffic", "transport"),
     ("__main__", "cli"),
 )
 """The modules and packages of the top, from the lowest layer to the highest."""

@@ -10,6 +10,7 @@ import attrs
 
 from carpo_lsp.cli.show import STDERR, STDOUT, text_of_error
 from carpo_lsp.cli.stdin import Stdin
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, NoInputPending
 from carpo_lsp.kernels.events import TERMINAL, InputRequested, OutputChanged, StateChanged
 
@@ -99,13 +100,13 @@ class Executor:
     ) -> StateChanged | None:
         """The terminal state; None when the kernel had to be ended instead."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with Deadline(self._timeout):
                 return await self._follow(execution_id, display)
         except TimeoutError:
             self._problem = f"ran longer than {self._timeout:g} s and was interrupted"
         await self._frontend.interrupt(kernel_id)
         try:
-            async with asyncio.timeout(OBEY):
+            async with Deadline(OBEY):
                 return await self._follow(execution_id, display)
         except TimeoutError:
             self._problem = f"ran longer than {self._timeout:g} s and could not be interrupted"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.features.excerpt import excerpt
 from carpo_lsp.features.sync import place_of
@@ -75,7 +75,7 @@ async def inspected(
 ) -> dict[str, Any] | None:
     """The data of what a kernel knows; None when it knows nothing, or does not say in time."""
     try:
-        async with asyncio.timeout(deadline):
+        async with Deadline(deadline):
             reply = await workspace.frontend.inspect(kernel_id, code, cursor, detail)
     except TimeoutError:
         return None

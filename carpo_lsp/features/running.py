@@ -10,6 +10,7 @@ import attrs
 from lsprotocol import types
 
 from carpo_lsp import protocol
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.documents.positions import Position, Range
 from carpo_lsp.errors import CarpoError, InvalidParams
 from carpo_lsp.features.arguments import resolve, resolve_document
@@ -107,7 +108,7 @@ def run_statement(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
     async def ask_and_run() -> None:
         rows = None
         try:
-            async with asyncio.timeout(ASKING):
+            async with Deadline(ASKING):
                 rows = await by_asking(blocks, lines, row, ask)
         except (TimeoutError, CarpoError) as error:
             log.info("The kernel does not tell where a statement ends: %s", error)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.kernels.codec import Codec
 from carpo_lsp.kernels.sockets import SOCKET_TYPES, address, open_socket
 
@@ -98,16 +100,14 @@ class Channels:
 
         A process that ended may have left messages on their way through ZeroMQ.
         """
-        deadline = self._loop.time() + limit
-        while self._sockets and self._loop.time() < deadline:
-            for channel in tuple(self._sockets):
-                self._read(channel)
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout(quiet):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return
+        with contextlib.suppress(TimeoutError):
+            async with Deadline(limit):
+                while self._sockets:
+                    for channel in tuple(self._sockets):
+                        self._read(channel)
+                    self._arrived.clear()
+                    async with Deadline(quiet):
+                        await self._arrived.wait()
 
     def close(self) -> None:
         """Close all sockets; safe more than once."""

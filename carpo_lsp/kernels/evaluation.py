@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelTimeout
 from carpo_lsp.kernels.events import Output, OutputChanged, StateChanged
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
@@ -74,7 +75,7 @@ class Evaluations:
         self._asked[request.msg_id] = asked
         try:
             self._send(request)
-            async with asyncio.timeout(deadline):
+            async with Deadline(deadline):
                 return await asked.answer
         except TimeoutError:
             raise KernelTimeout(

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.kernels import process, watchdog
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def _start() -> subprocess.Popen[bytes] | None:
 async def _leave(started: subprocess.Popen[bytes]) -> None:
     _close_pipe(started)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with Deadline(PATIENCE):
             await process.wait_for_exit(started.pid, started.poll)
     except TimeoutError:
         log.warning("The watchdog did not leave by itself")

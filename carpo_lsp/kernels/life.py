@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, KernelStartFailed
 from carpo_lsp.kernels.lossless import lift_output_limit
 from carpo_lsp.kernels.startup import explain_end, explain_timeout
@@ -168,7 +169,7 @@ class Life:
         self._iopub_live.clear()
         self._questions.begin()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with Deadline(self._timeout):
                 await self._connection.start()
                 closed = asyncio.create_task(self._connection.wait_closed())
                 try:
@@ -214,12 +215,12 @@ class Life:
         info = await self._questions.ask_info()
         while not self._iopub_live.is_set():
             try:
-                async with asyncio.timeout(NUDGE):
+                async with Deadline(NUDGE):
                     await self._iopub_live.wait()
             except TimeoutError:
                 info = await self._questions.ask_info()
         try:
-            async with asyncio.timeout(STDIN):
+            async with Deadline(STDIN):
                 await self._connection.wait_for_stdin()
         except TimeoutError:
             log.info("Kernel %s has no stdin channel", self._kernel_id)

@@ -15,6 +15,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
@@ -256,8 +257,10 @@ def _binds_ipc(spec: Spec) -> bool:
 
 
 async def _within(ended: asyncio.Task[int], seconds: float) -> bool:
-    done, _ = await asyncio.wait([ended], timeout=seconds)
-    return bool(done)
+    with contextlib.suppress(TimeoutError):
+        async with Deadline(seconds):
+            await asyncio.wait([ended])
+    return ended.done()
 
 
 async def _wait_for_provisioner(provisioner: Any) -> int:

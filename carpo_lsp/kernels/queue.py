@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from carpo_lsp.deadlines import Deadline, Timer
 from carpo_lsp.errors import NoInputPending
 from carpo_lsp.kernels.events import OutputChanged
 from carpo_lsp.kernels.externals import Externals
@@ -131,13 +133,13 @@ class ExecutionQueue:
             return self._externals.busy
         if not current.entered:
             try:
-                async with asyncio.timeout(ENTER):
+                async with Deadline(ENTER):
                     await self._entered.wait()
             except TimeoutError:
                 log.info("A kernel does not tell that it runs; interrupting all the same")
         if settling > current.seconds:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(settling - current.seconds):
+                async with Deadline(settling - current.seconds):
                     await over.wait()
         if current is not self._current:
             return False  # it has ended meanwhile; what runs now was not meant
@@ -200,7 +202,7 @@ class ExecutionQueue:
         ipykernel drops a request that is interrupted on the way to its code, without a reply.
         """
         if execution.interrupted and execution.lacks_reply:
-            asyncio.get_running_loop().call_later(REPLY, self._give_up, execution)
+            Timer(REPLY, functools.partial(self._give_up, execution))
 
     def _give_up(self, execution: Execution) -> None:
         if execution is self._current:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import CarpoError, KernelTimeout
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Requests:
         """
         deadline = DEADLINES[msg_type]
         try:
-            async with asyncio.timeout(deadline):
+            async with Deadline(deadline):
                 return await future
         except TimeoutError:
             raise KernelTimeout(
