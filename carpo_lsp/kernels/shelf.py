@@ -146,13 +146,20 @@ class Outputs(Sequence["Output"]):
     Reading goes through the files of those that are not in memory, one chunk at a time.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, texts: Spool | None = None) -> None:
+        """`texts` takes text that is too long, where it is not to be the spool of the shelf."""
         self._shelf = shelf
+        self._texts = texts or shelf.spool
         self._chunks: list[_Chunk] = []
         # Several may hold an execution's record; its files go with the last of them.
         weakref.finalize(self, _discard, shelf, self._chunks).atexit = False
         self._text: SpooledText | None = None
         """The text that grows; it comes behind the chunks."""
+
+    @property
+    def text(self) -> SpooledText | None:
+        """The text that grows, when it is the last output."""
+        return self._text
 
     def append(self, output: Output, display_id: str | None = None) -> None:
         """Add an output. Text is joined with that of the same stream right before it."""
@@ -162,7 +169,7 @@ class Outputs(Sequence["Output"]):
             return
         if self._text is None or self._text.name != output["name"]:
             self.end_text()
-            self._text = SpooledText(self._shelf.spool, output["name"], TEXT_LIMIT)
+            self._text = SpooledText(self._texts, output["name"], TEXT_LIMIT)
         self._text.append(output["text"])
 
     def update(self, output: Output, display_id: str) -> None:

@@ -17,6 +17,8 @@ from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.shelf import Outputs, Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from carpo_lsp.kernels.spool import Spool
 
 KEPT_EXECUTIONS: Final = 1000
@@ -29,7 +31,14 @@ USED_IDS: Final = 10_000
 class Record:
     """One execution: its state and its outputs as a notebook would show them now."""
 
-    def __init__(self, kernel_id: str, execution_id: str, code: str, shelf: Shelf) -> None:
+    def __init__(
+        self,
+        kernel_id: str,
+        execution_id: str,
+        code: str,
+        shelf: Shelf,
+        texts: Spool | None = None,
+    ) -> None:
         self.kernel_id = kernel_id
         self.execution_id = execution_id
         self.code = code
@@ -42,7 +51,7 @@ class Record:
         """When it began to run, in seconds of `time.monotonic`."""
         self.prompt = ""
         """What it asks while it waits for input; empty for passwords."""
-        self._outputs = Outputs(shelf)
+        self._outputs = Outputs(shelf, texts)
         self._clear_next = False
 
     @property
@@ -105,9 +114,13 @@ class Transcript:
     def records(self) -> tuple[Record, ...]:
         return tuple(self._records.values())
 
-    def open(self, kernel_id: str, execution_id: str, code: str) -> Record:
-        """A record for a new execution; the oldest ended ones give way."""
-        record = Record(kernel_id, execution_id, code, self._shelf)
+    def open(
+        self, kernel_id: str, execution_id: str, code: str, texts: Spool | None = None
+    ) -> Record:
+        """A record for a new execution; the oldest ended ones give way. `texts` takes its long
+        texts, where they are not to go with the process."""
+        record = Record(kernel_id, execution_id, code, self._shelf, texts)
+        self._records.pop(execution_id, None)  # one that was restored; the new one is the last
         self._records[execution_id] = record
         self._used[execution_id] = None
         excess = len(self._records) - KEPT_EXECUTIONS
@@ -116,6 +129,16 @@ class Transcript:
             for key in [key for key, _ in zip(ended, range(excess), strict=False)]:
                 del self._records[key]
         return record
+
+    def restore(self, executions: Iterable[tuple[str, str, str]]) -> list[Record]:
+        """Records of executions of an earlier process, by the ids of their kernels and their own,
+        and their code. They come before all others, and their ids may be taken again."""
+        restored = {
+            execution_id: Record(kernel_id, execution_id, code, self._shelf)
+            for kernel_id, execution_id, code in executions
+        }
+        self._records = restored | self._records
+        return list(restored.values())
 
     def forget(self, execution_id: str) -> None:
         """Drop the record of an ended execution: nobody wants to see its outputs any more."""
