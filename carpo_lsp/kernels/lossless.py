@@ -1,4 +1,4 @@
-"""Kernels that drop output when nobody takes it fast enough, and how to keep them from it."""
+"""What ipykernel has to be told so that no output is lost and none comes in too big a piece."""
 
 from __future__ import annotations
 
@@ -12,30 +12,65 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LIFT: Final = (
-    "(lambda thread: thread.schedule(lambda: thread.socket.set_hwm(0)))"
-    "(get_ipython().kernel.iopub_thread)"
-)
-"""A Python expression: sockets belong to the thread that uses them, so that thread does it."""
+PIECE: Final = 256 * 1024
+"""Characters of stream text in one message."""
+
+PREPARE: Final = f"""\
+import sys
+
+def in_pieces(stream):
+    def send_all_but_the_last(message):
+        content = message["content"]
+        text = content["text"]
+        last = max(0, len(text) - 1) // {PIECE} * {PIECE}
+        for start in range(0, last, {PIECE}):
+            piece = dict(content, text=text[start : start + {PIECE}])
+            parent = message["parent_header"]
+            stream.session.send(
+                stream.pub_thread,
+                stream.session.msg("stream", piece, parent=parent),
+                ident=stream.topic,
+            )
+        content["text"] = text[last:]
+        return message
+
+    return send_all_but_the_last
+
+def prepare():
+    thread.socket.set_hwm(0)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "register_hook"):
+            stream.register_hook(in_pieces(stream))
+
+thread.schedule(prepare)
+"""
+"""Python code. Sockets and hooks belong to the thread that sends, so that thread does it."""
+
+EXPRESSION: Final = f"exec({PREPARE!r}, {{'thread': get_ipython().kernel.iopub_thread}})"
 
 DEADLINE: Final = 5.0
 """Seconds for it. A kernel that has just answered is at rest."""
 
 
-async def lift_output_limit(evaluations: Evaluations, info: dict[str, Any]) -> None:
-    """Have ipykernel queue all the output that its peers have yet to take.
+async def prepare_output(evaluations: Evaluations, info: dict[str, Any]) -> bool:
+    """Have ipykernel queue all the output that its peers have yet to take; whether it does.
 
     ZeroMQ's default is 1,000 messages, and an iopub socket drops the others without a word: that
     many come together while this process is stopped, or starved on a busy machine, for a moment.
+    As the queue is the kernel's, this process need not take more than it can work on. Long text
+    is sent in pieces: a message of a gigabyte would have to be held as a whole, several times.
+
     `info` is the content of the kernel_info_reply; other kernels are left as they are.
     """
     if info.get("implementation") != "ipython":
-        return
+        return False
     try:
-        answer = await evaluations.ask("", {"lifted": LIFT}, DEADLINE)
+        answer = await evaluations.ask("", {"prepared": EXPRESSION}, DEADLINE)
     except KernelTimeout as error:
         log.warning("Output of the kernel may get lost: %s", error.message)
-        return
-    lifted = answer.user_expressions.get("lifted", {})
-    if lifted.get("status") != "ok":
-        log.warning("Output of the kernel may get lost: %s", lifted.get("evalue"))
+        return False
+    prepared = answer.user_expressions.get("prepared", {})
+    if prepared.get("status") != "ok":
+        log.warning("Output of the kernel may get lost: %s", prepared.get("evalue"))
+        return False
+    return True

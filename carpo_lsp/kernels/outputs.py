@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Output
     from carpo_lsp.kernels.messages import Message
 
 OUTPUT_TYPES = frozenset({"stream", "display_data", "execute_result", "error"})
+
+MAX_COUNT: Final = 2**31 - 1
+"""The largest integer that LSP has."""
+
+OWN_KEY: Final = "carpo"
+"""Our own part of an output's metadata, which says where a big output is kept on disk."""
 
 
 def from_message(message: Message) -> Output | None:
@@ -21,8 +28,11 @@ def from_message(message: Message) -> Output | None:
         case "display_data" | "update_display_data":
             return display(content)
         case "execute_result":
-            count = content.get("execution_count")
-            return {**display(content), "output_type": "execute_result", "execution_count": count}
+            return {
+                **display(content),
+                "output_type": "execute_result",
+                "execution_count": count_of(content),
+            }
         case "error":
             return {"output_type": "error", **error_of(content)}
     return None
@@ -42,7 +52,9 @@ def display(content: dict[str, Any]) -> Output:
         "data": {str(mime): _plain(str(mime), value) for mime, value in data.items()}
         if isinstance(data, dict)
         else {},
-        "metadata": metadata if isinstance(metadata, dict) else {},
+        "metadata": {key: value for key, value in metadata.items() if key != OWN_KEY}
+        if isinstance(metadata, dict)
+        else {},
     }
 
 
@@ -56,6 +68,13 @@ def error_of(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def count_of(content: dict[str, Any]) -> int | None:
+    """The execution count of a content, if it is one."""
+    count = content.get("execution_count")
+    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MAX_COUNT
+    return count if is_count else None
+
+
 def display_id_of(message: Message) -> str | None:
     """The display id a display names in its transient part."""
     transient = message.content.get("transient")
@@ -64,12 +83,13 @@ def display_id_of(message: Message) -> str | None:
 
 
 def _plain(mime: str, value: Any) -> Any:
-    """A MIME value; nbformat's lists of lines become one string. JSON may be a list itself."""
+    """A MIME value; nbformat's lists of lines become one string, and so does what is no text.
+    JSON may be anything."""
     if mime.endswith("json"):
         return value
     if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
         return "".join(value)
-    return value
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _text(value: object) -> str:
