@@ -4,6 +4,7 @@
                                                                   │
            ok, error, aborted <── reply and idle, in any order ───┤
            died, aborted      <── end(): the kernel is gone, or the queue was dropped
+           ok, error, aborted <── give_up(): the kernel has moved on without the reply or idle
 
 A terminal state needs the reply *and* idle: the reply may overtake the last output, and idle the
 reply. After it the machine yields nothing more, whatever it is fed.
@@ -12,7 +13,8 @@ reply. After it the machine yields nothing more, whatever it is fed.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import attrs
 
@@ -29,6 +31,13 @@ from carpo_lsp.kernels.messages import Message, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+NO_REPLY: Final = {
+    "ename": "NoReply",
+    "evalue": "The kernel went on without a word on how this ended.",
+    "traceback": [],
+}
 
 
 @attrs.frozen
@@ -71,6 +80,10 @@ class Execution:
         self.asks_password = False
         """Whether the last input request was for a password."""
         self.request: Request | None = None
+        self.msg_id = uuid4().hex
+        """Id that its request has, or will have."""
+        self.has_status = False
+        """Whether the kernel has published a status for it, as it should."""
         self._clock = clock
         self._started: float | None = None
         self._error: dict[str, Any] | None = None
@@ -87,9 +100,14 @@ class Execution:
         return 0.0 if self._started is None else self._clock() - self._started
 
     @property
-    def lacks_reply(self) -> bool:
-        """Whether the kernel is through with it but for the reply."""
-        return self._idle and not self.done
+    def replied(self) -> bool:
+        """Whether the reply has come."""
+        return self._reply is not None
+
+    @property
+    def half_done(self) -> bool:
+        """Whether one of the two that make the end has come, the reply or idle."""
+        return not self.done and (self._idle or self.replied)
 
     def owns(self, message: Message) -> bool:
         """Whether a message belongs to this execution, which is the one in flight.
@@ -121,6 +139,7 @@ class Execution:
                 # request that comes right after the error as well.
                 "stop_on_error": False,
             },
+            msg_id=self.msg_id,
         )
         return self.request
 
@@ -133,6 +152,7 @@ class Execution:
             yield self._enter("running")
         match message.msg_type:
             case "status":
+                self.has_status = True
                 self._idle = self._idle or message.content.get("execution_state") == "idle"
             case "execute_input":
                 self.entered = True
@@ -190,6 +210,13 @@ class Execution:
         if not self.done:
             yield self._enter(state, error)
 
+    def give_up(self) -> Iterator[Event]:
+        """The kernel has moved on; what is missing of the end will not come."""
+        if self._reply is not None and not self.done:
+            yield self._finish(self._reply)
+        else:
+            yield from self.end("aborted", None if self.interrupted else NO_REPLY)
+
     def _finish(self, reply: dict[str, Any]) -> Event:
         status = reply.get("status")
         if status == "aborted" or status == "abort":
@@ -197,7 +224,10 @@ class Execution:
         if status == "error" or self._error is not None:
             # Some kernels say ok to code that sent an error output.
             return self._enter("error", self._error or outputs.error_of(reply))
-        return self._enter("ok", user_expressions=reply.get("user_expressions") or None)
+        expressions = reply.get("user_expressions")
+        return self._enter(
+            "ok", user_expressions=(expressions or None) if isinstance(expressions, dict) else None
+        )
 
     def _enter(
         self,
@@ -220,8 +250,8 @@ class Execution:
         )
 
     def _count(self, content: dict[str, Any]) -> None:
-        count = content.get("execution_count")
-        if isinstance(count, int):
+        count = outputs.count_of(content)
+        if count is not None:
             self.execution_count = count
 
     def _pages(self, reply: dict[str, Any]) -> Iterator[Event]:

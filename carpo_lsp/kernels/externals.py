@@ -7,9 +7,11 @@ no execution of ours gets output after its end.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from carpo_lsp.kernels.execution import Execution
 from carpo_lsp.kernels.outputs import OUTPUT_TYPES
+from carpo_lsp.kernels.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,9 @@ PREFIX: Final = "external:"
 
 CARRIES_OUTPUT: Final = OUTPUT_TYPES | {"clear_output", "update_display_data"}
 
+REMEMBERED: Final = 1000
+"""Ended executions of others that are still recognised."""
+
 
 class Externals:
     """The external executions of one kernel that have not ended."""
@@ -28,7 +33,9 @@ class Externals:
     def __init__(self, kernel_id: str) -> None:
         self._kernel_id = kernel_id
         self._running: dict[str, Execution] = {}
+        self._overtaken: set[str] = set()
         self._late: dict[str, Execution] = {}
+        self._ended: Recent[str, None] = Recent(REMEMBERED)
 
     @property
     def busy(self) -> bool:
@@ -41,22 +48,20 @@ class Externals:
         `late` says that the request was ours and has ended, and a thread it left behind still
         prints, or that the message names no request.
         """
-        if late:
-            yield from self._feed_late(message)
-            return
         parent = message.parent_id
         execution = self._running.get(parent)
         if execution is None:
-            status = message.content.get("execution_state")
-            if message.msg_type == "status" and status != "busy":
-                return  # the tail of something whose start we have not seen
-            execution = self._running[parent] = self._make(parent)
+            # Only who has been seen to start will be seen to end.
+            if late or parent in self._ended or not _starts(message):
+                yield from self._feed_late(message)
+                return
+            execution = self._running[parent] = self._make()
             yield from execution.queue(0)
         if message.msg_type == "execute_input":
             execution.code = str(message.content.get("code", ""))
         yield from execution.feed(message)
         if execution.done:
-            del self._running[parent]
+            self._forget(parent)
 
     def _feed_late(self, message: Message) -> Iterator[Event]:
         if message.msg_type not in CARRIES_OUTPUT:
@@ -64,7 +69,7 @@ class Externals:
         parent = message.parent_id
         execution = self._late.get(parent)
         if execution is None:
-            execution = self._late[parent] = self._make(message.msg_id)
+            execution = self._late[parent] = self._make()
             yield from execution.queue(0)
         yield from execution.feed(message)
 
@@ -74,6 +79,21 @@ class Externals:
         for execution in late.values():
             yield from execution.end("ok")
 
+    def mark(self) -> None:
+        """An execution of ours is sent: the kernel gets to it when it is through with these."""
+        self._overtaken = set(self._running)
+
+    def end_marked(self) -> Iterator[Event]:
+        """That execution has ended, and with it those whose end the kernel has not told."""
+        for parent in [each for each in self._running if each in self._overtaken]:
+            execution = self._running[parent]
+            self._forget(parent)
+            yield from execution.give_up()
+
+    def _forget(self, parent: str) -> None:
+        del self._running[parent]
+        self._ended[parent] = None
+
     def end(self) -> Iterator[Event]:
         """The kernel is gone."""
         yield from self.end_late()
@@ -81,5 +101,11 @@ class Externals:
         for execution in running.values():
             yield from execution.end("died")
 
-    def _make(self, suffix: str) -> Execution:
-        return Execution(self._kernel_id, PREFIX + suffix, "", replied=True)
+    def _make(self) -> Execution:
+        return Execution(self._kernel_id, PREFIX + str(uuid4()), "", replied=True)
+
+
+def _starts(message: Message) -> bool:
+    return message.msg_type == "execute_input" or (
+        message.msg_type == "status" and message.content.get("execution_state") == "busy"
+    )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from carpo_lsp.deadlines import Deadline, Timer
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import NoInputPending
 from carpo_lsp.kernels.events import OutputChanged
 from carpo_lsp.kernels.externals import Externals
 from carpo_lsp.kernels.messages import Message, Request
+from carpo_lsp.kernels.probe import Probe
 from carpo_lsp.kernels.recent import Recent
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ log = logging.getLogger(__name__)
 
 ENTER: Final = 1.0
 """Seconds an interrupt waits for the kernel to reach the code it is to interrupt."""
-
-REPLY: Final = 1.0
-"""Seconds that the reply of an interrupted execution may come after idle."""
 
 REMEMBERED: Final = 1000
 """Ended executions and displays of a kernel that are still recognised as ours."""
@@ -57,6 +54,7 @@ class ExecutionQueue:
         self._open = False
         self._waiting: deque[Execution] = deque()
         self._current: Execution | None = None
+        self._probe: Probe | None = None
         self._entered = asyncio.Event()
         self._over = asyncio.Event()
         self._externals = Externals(kernel_id)
@@ -72,6 +70,11 @@ class ExecutionQueue:
     def busy(self) -> bool:
         """Whether code runs or waits, be it ours or another client's."""
         return self.pending > 0 or self._externals.busy
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the kernel has been asked to interrupt the execution in flight."""
+        return self._current is not None and self._current.interrupted
 
     @property
     def waits_for_input(self) -> bool:
@@ -101,6 +104,7 @@ class ExecutionQueue:
         self._open = False
         ending = [*([self._current] if self._current else []), *self._waiting]
         self._current = None
+        self._stop_probing()
         self._waiting.clear()
         error = {"ename": "KernelDied", "evalue": reason, "traceback": stderr_tail.splitlines()}
         for execution in ending:
@@ -144,7 +148,7 @@ class ExecutionQueue:
         if current is not self._current:
             return False  # it has ended meanwhile; what runs now was not meant
         current.interrupted = True
-        self._limit_reply(current)
+        self._find_out(current)
         return True
 
     def answer(self, value: str, execution_id: str | None = None) -> None:
@@ -161,6 +165,8 @@ class ExecutionQueue:
     def take(self, message: Message) -> bool:
         """Give a message to the execution it belongs to; False when it belongs to none."""
         current = self._current
+        if self._probe is not None and self._probe.take(message):
+            return True
         if current is not None and current.owns(message):
             self._feed(current, message)
         elif not self._open:
@@ -177,6 +183,7 @@ class ExecutionQueue:
         if self._current is not None or not self._waiting or not self._open:
             return
         self._tell(self._externals.end_late())
+        self._externals.mark()
         # Registered first: the kernel may answer before `send` returns.
         self._current = self._waiting.popleft()
         self._entered.clear()
@@ -193,26 +200,36 @@ class ExecutionQueue:
             self.execution_count = current.execution_count
         if current.done:
             self._finish(current)
-        else:
-            self._limit_reply(current)
+        elif self._probe is not None:
+            self._probe.hear()
+        if current.half_done:
+            self._find_out(current)
 
-    def _limit_reply(self, execution: Execution) -> None:
-        """Give an interrupted execution up when its kernel is idle and still does not reply.
+    def _find_out(self, execution: Execution) -> None:
+        """Find out whether the kernel is through with an execution and keeps the end of it.
 
         ipykernel drops a request that is interrupted on the way to its code, without a reply.
         """
-        if execution.interrupted and execution.lacks_reply:
-            Timer(REPLY, functools.partial(self._give_up, execution))
+        if self._probe is None or self._probe.over:
+            self._probe = Probe(execution, self._send, self._give_up)
+
+    def _stop_probing(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
 
     def _give_up(self, execution: Execution) -> None:
-        if execution is self._current:
-            self._tell(execution.end("aborted"))
-            self._finish(execution)
+        # The probe calls this as the last thing it does.
+        self._probe = None
+        self._tell(execution.give_up())
+        self._finish(execution)
 
     def _finish(self, execution: Execution) -> None:
         self._current = None
+        self._stop_probing()
         self._entered.set()
         self._over.set()
+        self._tell(self._externals.end_marked())
         if execution.request is not None:
             self._ended[execution.request.msg_id] = None
         options = execution.options

@@ -11,7 +11,7 @@ from support import FAKE, Events, text_of
 
 from carpo_lsp.errors import ExecutionNotFound, KernelExists, NoInputPending
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.kernels import queue
+from carpo_lsp.kernels import probe
 from carpo_lsp.kernels.events import StateChanged
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ async def test_an_interrupt_of_code_that_ends_meanwhile_hits_no_other(
 async def test_an_interrupted_kernel_that_never_replies(
     frontend: Frontend, events: Events, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "REPLY", 0.01)
+    monkeypatch.setattr(probe, "QUIET", 0.01)
     handle = frontend.execute_code(kernel, f"no-reply\n{SLEEP}")
     await events.until_text("asleep")
     await frontend.interrupt(kernel)
@@ -102,7 +102,7 @@ async def test_an_interrupted_kernel_that_never_replies(
 async def test_an_interrupt_frees_a_kernel_that_did_not_reply(
     frontend: Frontend, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "REPLY", 0.01)
+    monkeypatch.setattr(probe, "QUIET", 0.01)
     handle = frontend.execute_code(kernel, "no-reply")
     # The kernel is through with the code before it answers this.
     await frontend.is_complete(kernel, "x")
