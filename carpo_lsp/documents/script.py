@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from carpo_lsp.documents.cells import Cell
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carpo_lsp.documents.cells import CellKind
+    from carpo_lsp.documents.markers import Marker
 
 _DOCSTRING_QUOTES = ('"""', "'''")
 
@@ -50,31 +51,38 @@ class ScriptLayout:
 
     @property
     def _markers(self) -> MarkerIndex:
-        return self._percent if self._percent.lines or not self._sections else self._sections
+        if self._sections is None or len(self._percent):
+            return self._percent
+        return self._sections
 
     @property
     def has_markers(self) -> bool:
-        return bool(self._markers.lines)
+        return len(self._markers) > 0
 
     def edited(self, start: int, removed: Sequence[str], inserted: Sequence[str]) -> None:
         self._percent.edited(start, removed, inserted)
-        if self._sections:
+        if self._sections is not None:
             self._sections.edited(start, removed, inserted)
 
     def cells(self) -> tuple[Cell, ...]:
         first = self._preamble()
-        offset = 0 if first is None else 1
-        rest = [self._marked(i, i + offset) for i in range(len(self._markers.lines))]
-        return tuple(rest) if first is None else (first, *rest)
+        cells = [] if first is None else [first]
+        ends = itertools.chain((line for line, _ in self._markers), (len(self._lines),))
+        next(ends)  # that is where the first one starts
+        for marker, end in zip(self._markers, ends, strict=False):
+            cells.append(self._marked(marker, end, len(cells)))
+        return tuple(cells)
 
     def cell_at(self, line: int) -> Cell | None:
         if not 0 <= line < len(self._lines):
             return None
-        i = bisect_right(self._markers.lines, line) - 1
+        markers = self._markers
+        count = markers.count_before(line + 1)
         first = self._preamble()
-        if i < 0:
+        if count == 0:
             return first
-        return self._marked(i, i if first is None else i + 1)
+        end = markers[count].line if count < len(markers) else len(self._lines)
+        return self._marked(markers[count - 1], end, count - 1 if first is None else count)
 
     def header(self) -> Header | None:
         return script_header(self._lines, self._comments)
@@ -83,25 +91,24 @@ class ScriptLayout:
         """The cell before the first marker, or of the whole file; None if it would be blank."""
         header = self.header()
         code_start = header.end_line if header else 0
-        markers = self._markers.lines
-        end = markers[0] if markers else len(self._lines)
-        if markers:
+        end = next(self._markers.lines_from(0), None)
+        if end is None:
+            end = len(self._lines)
+        else:
             code_start = min(code_start, end)
             if not any(self._lines[i].strip() for i in range(code_start, end)):
                 return None
         options = self._option_lines(code_start, end)
         return Cell(0, "code", self._language, 0, end, code_start, end, "", options)
 
-    def _marked(self, i: int, index: int) -> Cell:
-        """The cell of the `i`-th marker."""
-        markers = self._markers
-        start = markers.lines[i]
-        end = markers.lines[i + 1] if i + 1 < len(markers.lines) else len(self._lines)
+    def _marked(self, marker: Marker, end: int, index: int) -> Cell:
+        """The cell of a marker, which is the `index`-th of all."""
+        start = marker.line
         code = (start + 1, end, "")
         kind: CellKind = "code"
         language = self._language
         options: dict[str, Any] = {}
-        if markers is self._sections:
+        if self._markers is self._sections:
             title = _section_title(self._lines[start])
         else:
             match = self._pattern.match(self._lines[start])
@@ -127,7 +134,7 @@ class ScriptLayout:
             title=title,
             options=options,
             prefix=code[2],
-            key=markers.keys[i],
+            key=marker.key,
         )
 
     def _option_lines(self, start: int, end: int) -> dict[str, Any]:
