@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from carpo_lsp.frontend import Frontend
 
 FAKE = Path(__file__).parent / "fake_kernel"
+MISBEHAVING = Path(__file__).parent / "misbehaving"
 
 DEADLINE = 15.0
 """Seconds after which a test stops waiting for what should have come long ago."""
@@ -130,14 +131,17 @@ def fake_spec(folder: Path, *flags: str, **fields: Any) -> str:
 
     `fields` replace those of the kernel.json.
     """
-    content = json.loads((FAKE / "kernel.json").read_text())
-    content["argv"] = [
-        sys.executable,
-        str(FAKE / "fake_kernel.py"),
-        "-f",
-        "{connection_file}",
-        *flags,
-    ]
+    return _spec(folder, FAKE / "fake_kernel.py", flags, fields)
+
+
+def liar_spec(folder: Path, *flags: str, **fields: Any) -> str:
+    """The same for the kernel that lies."""
+    return _spec(folder, MISBEHAVING / "liar.py", flags, fields)
+
+
+def _spec(folder: Path, program: Path, flags: tuple[str, ...], fields: dict[str, Any]) -> str:
+    content = json.loads((program.parent / "kernel.json").read_text())
+    content["argv"] = [sys.executable, str(program), "-f", "{connection_file}", *flags]
     file = folder / "kernel.json"
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content | fields))

@@ -123,10 +123,13 @@ _DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=lambda _:
 
 
 def _read_json(frame: bytes) -> Any:
-    """The value in a frame. What is no UTF-8 in it is replaced."""
+    """The value in a frame. What is no text in it is replaced: bytes, and halves of characters."""
     value = _DECODER.decode(frame.decode("utf-8", "replace"))
     if frame.count(b"[") + frame.count(b"{") > NESTED:
         _check_depth(value)
+    if b"\\ud" in frame or b"\\uD" in frame:  # half a surrogate pair, or a whole one
+        text = json.dumps(value, ensure_ascii=False)
+        value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     return value
 
 

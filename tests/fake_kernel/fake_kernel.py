@@ -41,6 +41,7 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ignore-shutdown", action="store_true")
     parser.add_argument("--ignore-sigterm", action="store_true")
     parser.add_argument("--ignore-sigint", action="store_true")
+    parser.add_argument("--lie", metavar="NAME", help="for the kernel in tests/misbehaving")
     parser.add_argument("--as", metavar="NAME", help="for whoever judges a kernel by its argv")
     return parser.parse_args(argv)
 
@@ -227,8 +228,11 @@ class Kernel:
             )
         if content["store_history"]:
             self.inputs.append(content["code"])
-        Script(self, ident, parent).run()
+        self.script(ident, parent).run()
         self.interruptible = False
+
+    def script(self, ident: Any, parent: Parent) -> Script:
+        return Script(self, ident, parent)
 
 
 class Script:
@@ -253,11 +257,7 @@ class Script:
     def run(self) -> None:
         try:
             for line in self.parent["content"]["code"].splitlines():
-                name, _, rest = line.partition(" ")
-                command = getattr(self, "do_" + name.replace("-", "_"), None)
-                if command is None:
-                    raise Stop("error", "NameError", f"no command {name!r}")
-                command(rest)
+                self.command(line)
         except KeyboardInterrupt:
             self.fail(Stop("error", "KeyboardInterrupt"))
         except Stop as stop:
@@ -268,6 +268,13 @@ class Script:
         else:
             self.send_reply()
             self.become_idle()
+
+    def command(self, line: str) -> None:
+        name, _, rest = line.partition(" ")
+        command = getattr(self, "do_" + name.replace("-", "_"), None)
+        if command is None:
+            raise Stop("error", "NameError", f"no command {name!r}")
+        command(rest)
 
     def fail(self, stop: Stop) -> None:
         self.reply |= stop.reply
@@ -372,6 +379,13 @@ class Script:
     def do_sleep_until_interrupted(self, rest: str) -> None:
         self.kernel.wait(None)
 
+    def do_on_interrupt(self, rest: str) -> None:
+        """`on-interrupt COMMAND`: sleep until interrupted, and do that then."""
+        with contextlib.suppress(KeyboardInterrupt):
+            self.kernel.wait(None)
+        self.kernel.interrupted = False
+        self.command(rest)
+
     # The process
 
     def do_exit(self, rest: str) -> NoReturn:
@@ -398,7 +412,7 @@ class Script:
         child.stdout.readline()
         self.do_stream(f"stdout {child.pid}")
 
-    # Messages that break the rules
+    # Messages of any kind
 
     def do_raw(self, rest: str) -> None:
         """`raw {"msg_type": ..., "content": ...}` on iopub."""
@@ -408,35 +422,8 @@ class Script:
     def do_no_parent(self, rest: str) -> None:
         self.kernel.publish("stream", {"name": "stdout", "text": rest + "\n"}, None)
 
-    def do_bad_hmac(self, rest: str) -> None:
-        frames = self.frames()
-        frames[2] = b"0" * len(frames[2])
-        self.kernel.iopub.send_multipart(frames)
 
-    def do_broken_json(self, rest: str) -> None:
-        self.send_signed(b"{")
-
-    def do_no_object(self, rest: str) -> None:
-        self.send_signed(b"[1]")
-
-    def do_too_few_frames(self, rest: str) -> None:
-        self.kernel.iopub.send_multipart([b"stream", b"<IDS|MSG>", b""])
-
-    def frames(self) -> list[bytes]:
-        """Topic, delimiter, signature, header, parent, metadata, content."""
-        session = self.kernel.session
-        content = {"name": "stdout", "text": "never shown\n"}
-        message = session.msg("stream", content, parent=self.parent)
-        return list(session.serialize(message, ident=b"stream"))
-
-    def send_signed(self, content: bytes) -> None:
-        frames = self.frames()
-        frames[6] = content
-        frames[2] = self.kernel.session.sign(frames[3:])
-        self.kernel.iopub.send_multipart(frames)
-
-
-def main() -> None:
+def main(kind: type[Kernel] = Kernel) -> None:
     flags = options(sys.argv[1:])
     if flags.die is not None:
         sys.exit(print(flags.die, file=sys.stderr) or 3)
@@ -445,7 +432,7 @@ def main() -> None:
     if flags.hold is not None:
         with open(flags.hold, "rb") as gate:
             gate.read(1)
-    kernel = Kernel(flags)
+    kernel = kind(flags)
     # The handler runs when the poll returns, which only the wakeup descriptor makes it do.
     signal.set_wakeup_fd(kernel.waker.fileno())
     signal.signal(signal.SIGINT, signal.SIG_IGN if flags.ignore_sigint else kernel.on_sigint)

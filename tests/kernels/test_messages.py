@@ -33,14 +33,6 @@ async def kernel(frontend: Frontend) -> str:
     return await frontend.start_kernel(str(FAKE))
 
 
-@pytest.mark.parametrize("command", ["bad-hmac", "broken-json", "no-object", "too-few-frames"])
-async def test_malformed_messages_are_dropped(
-    frontend: Frontend, kernel: str, command: str
-) -> None:
-    result = await frontend.execute_code(kernel, f"stream stdout a\n{command}\nstream stdout b")
-    assert (result.state, text_of(result.outputs)) == ("ok", "a\nb\n")
-
-
 @pytest.mark.parametrize(
     ("message", "outputs"),
     [
