@@ -98,13 +98,18 @@ class Client:
         """Whether the user can be given a choice."""
         return self.declared("window.showMessage") is not None
 
-    async def choose(self, message: str, choices: Sequence[str]) -> str | None:
+    async def choose(
+        self,
+        message: str,
+        choices: Sequence[str],
+        kind: types.MessageType = types.MessageType.Info,
+    ) -> str | None:
         """Let the user choose; None when nothing was chosen. Waits as long as the user does.
 
         Only for clients that `can_ask`.
         """
         params = types.ShowMessageRequestParams(
-            type=types.MessageType.Info,
+            type=kind,
             message=message,
             actions=[types.MessageActionItem(title=choice) for choice in choices],
         )

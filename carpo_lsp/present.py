@@ -10,6 +10,7 @@ from carpo_lsp.features import notices, prompts, results
 from carpo_lsp.features.diagnostics import Diagnostics
 from carpo_lsp.features.hints import style
 from carpo_lsp.features.progress import Progress
+from carpo_lsp.features.supervision import Supervision
 from carpo_lsp.kernels.events import (
     TERMINAL,
     InputRequested,
@@ -48,6 +49,7 @@ class Presenter:
         self._workspace = workspace
         self._diagnostics = Diagnostics(workspace)
         self._progress = Progress(workspace)
+        self._supervision = Supervision(workspace)
         self._touched: set[str] = set()
         self._edited: set[str] = set()
         self._seen: set[str] = set()
@@ -74,7 +76,7 @@ class Presenter:
                 self._progress.on_input(event)
                 prompts.on_input(self._workspace, event)
             case StatusChanged():
-                notices.on_status(self._workspace, event)
+                self._supervision.on_status(event)
 
     def on_edit(self, uri: str) -> None:
         """A document was opened, edited or closed. Clients then ask for hints and lenses by

@@ -500,6 +500,8 @@ class KernelStatus:
     exit_code: int | None = None
     stderr_tail: str | None = None
     kernel: Kernel
+    cause: str | None = None
+    """Why, for programs; an addition to version 1.0."""
 
 
 @attrs.frozen(kw_only=True)

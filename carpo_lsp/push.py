@@ -180,6 +180,7 @@ class Pusher:
                         reason=event.reason,
                         exit_code=event.exit_code,
                         stderr_tail=event.stderr_tail,
+                        cause=event.cause,
                         kernel=self._workspace.with_documents(event.kernel),
                     ),
                 )

@@ -69,6 +69,9 @@ class Kernel:
     no others (auto), none (document), or all of them (workspace)."""
     timeout: float = _project(60.0)
     """Seconds a kernel has to start."""
+    auto_restart: bool = _project(False)
+    """Whether a kernel that has died is restarted by itself, at most three times in a minute; not
+    after a shutdown, a kill by one of its limits, or a restart that failed."""
     limits: Limits = attrs.field(factory=Limits)
 
 

@@ -1,4 +1,4 @@
-"""Messages about what a user who does something else should know: long runs, dead kernels."""
+"""Messages about what a user who does something else should know: long runs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
-from carpo_lsp.features import texts
 from carpo_lsp.features.hints import duration
 from carpo_lsp.features.shown import find_execution, name_of
 
 if TYPE_CHECKING:
-    from carpo_lsp.kernels.events import StateChanged, StatusChanged
+    from carpo_lsp.kernels.events import StateChanged
     from carpo_lsp.workspace import Workspace
-
-COLUMNS = 120
-"""Columns of a message's line."""
 
 
 def on_end(workspace: Workspace, event: StateChanged) -> None:
@@ -35,17 +31,3 @@ def on_end(workspace: Workspace, event: StateChanged) -> None:
         message = f"{name} failed after {duration(seconds)}: {ename}"
         kind = types.MessageType.Warning
     workspace.client.show_message(message, kind)
-
-
-def on_status(workspace: Workspace, event: StatusChanged) -> None:
-    """Tell that a kernel has died and what to do."""
-    if workspace.client.wants_notifications or event.status != "dead":
-        return
-    reason = texts.clipped(event.reason or "It has ended.", COLUMNS)
-    what = "died" if event.kernel.started_at else "did not start"
-    lines = [f"The kernel {event.kernel.display_name} {what}: {reason}"]
-    tail = (event.stderr_tail or "").strip().splitlines()
-    if tail:
-        lines.append(texts.clipped(texts.without_escapes(tail[-1]), COLUMNS))
-    lines.append("Restart it with the command carpo.restartKernel or its code action.")
-    workspace.client.show_message("\n".join(lines), types.MessageType.Error)

@@ -93,7 +93,7 @@ class AttachedConnection:
     async def wait_closed(self) -> Exit:
         assert self._heart is not None, "wait_closed before start"
         await asyncio.shield(self._heart)
-        return Exit(None, "", "The kernel no longer answers its heartbeat.")
+        return Exit(None, "", "The kernel no longer answers its heartbeat.", "lost")
 
     async def _listen(self) -> None:
         """Send heartbeats until several in a row go without an answer."""

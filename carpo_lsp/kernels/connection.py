@@ -7,11 +7,14 @@ implementations of `Connection`; nothing above this module knows which one it ta
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from carpo_lsp.kernels.messages import Message, Request
+
+if TYPE_CHECKING:
+    from carpo_lsp.kernels.events import Cause
 
 OnMessage = Callable[[Message], None]
 
@@ -26,6 +29,23 @@ class Exit:
     """The last of what the process wrote on stdout and stderr, at most 8 kB."""
     reason: str
     """One sentence for a person."""
+    cause: Cause = "exited"
+
+
+@attrs.frozen
+class Running:
+    """A kernel that had been started by another server of ours, as it was left."""
+
+    info: dict[str, Any]
+    """Content of its kernel_info_reply."""
+    execution_count: int | None
+    since: str
+    """When it was started, ISO 8601, UTC."""
+    lost: int
+    """Bytes of messages that nobody has taken in and that could not be kept."""
+    begin: Callable[[OnMessage], None]
+    """Has what it has sent meanwhile given out from now on; gets the execute requests of the
+    servers that have left, in their places among the messages."""
 
 
 class Connection(Protocol):
@@ -43,11 +63,12 @@ class Connection(Protocol):
     def owned(self) -> bool:
         """Whether the kernel's life is ours to end."""
 
-    async def start(self) -> None:
+    async def start(self) -> Running | None:
         """Open the channels, starting the kernel first where it is ours to start.
 
         Raises `KernelStartFailed`. Returns once messages can be sent, which is before the kernel
-        is ready: that is for the caller to find out with a `kernel_info_request`.
+        is ready: that is for the caller to find out with a `kernel_info_request`, unless it was
+        there before and is known.
         """
 
     def send(self, request: Request) -> None:

@@ -15,6 +15,19 @@ TERMINAL: frozenset[str] = frozenset({"ok", "error", "aborted", "died"})
 
 KernelStatus = Literal["starting", "idle", "busy", "restarting", "dead", "stopped"]
 
+Cause = Literal[
+    "exited",
+    "signal",
+    "outOfMemory",
+    "lost",
+    "interrupt",
+    "limit",
+    "start",
+    "unresponsive",
+    "responsive",
+]
+"""Why a kernel is dead, or what is said of one that is not, for programs: see docs/protocol.md."""
+
 Output = dict[str, Any]
 """An nbformat 4 output; its `text` is always one string."""
 
@@ -74,6 +87,7 @@ class StatusChanged:
     reason: str | None = None
     exit_code: int | None = None
     stderr_tail: str | None = None
+    cause: Cause | None = None
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -38,22 +38,14 @@ NUDGE: Final = 0.05
 STDIN: Final = 1.0
 """Seconds to wait for the stdin channel. Some kernels have none."""
 
-
-class Announce(Protocol):
-    """Tells that the kernel has entered a status, which `Life.status` is by then."""
-
-    def __call__(
-        self,
-        reason: str | None = None,
-        exit_code: int | None = None,
-        stderr_tail: str | None = None,
-    ) -> None: ...
+NOTHING: Final = Why()
 
 
 class Life:
     """Starts a kernel, watches it and ends it, with what is asked of it and runs in it.
 
-    `beside` makes what is to run for as long as the kernel lives.
+    `announce` is told why the kernel has entered a status, which `status` is by then. `beside`
+    makes what is to run for as long as the kernel lives.
     """
 
     def __init__(
@@ -63,7 +55,7 @@ class Life:
         connection: Connection,
         questions: Questions,
         executions: ExecutionQueue,
-        announce: Announce,
+        announce: Callable[[Why], None],
         beside: Callable[[], Iterable[Coroutine[Any, Any, None]]],
         timeout: float | None = None,
     ) -> None:
@@ -232,7 +224,8 @@ class Life:
         """Clean up after a start that failed and tell of it; the error is to be raised."""
         await self._connection.stop(0)
         self._end_all(error.message)
-        self._enter("dead", error.message, error.data.get("exitCode"), error.data.get("stderrTail"))
+        code, tail = error.data.get("exitCode"), error.data.get("stderrTail")
+        self._enter("dead", Why(error.message, "start", code, tail))
         return error
 
     async def _restart(self) -> None:
@@ -243,9 +236,10 @@ class Life:
     async def _die_with(self, closed: asyncio.Task[Exit]) -> None:
         exit = await closed
         self._stop_companions()
-        reason, self._killed_for = self._killed_for or exit.reason, None
-        self._end_all(reason, exit.stderr_tail)
-        self._enter("dead", reason, exit.code, exit.stderr_tail)
+        why = explain_death(exit, self._killed_for, interrupted=self._executions.interrupted)
+        self._killed_for = None
+        self._end_all(why.reason or "", exit.stderr_tail)
+        self._enter("dead", why)
         await self._connection.stop(0, restart=True)
 
     def _stop_watching(self) -> None:
@@ -267,22 +261,16 @@ class Life:
             grace = 0.0  # a kernel that is starting has nothing to save
         self._end_all("The kernel was shut down.")
         await self._connection.stop(grace)
-        self._enter("stopped", "The kernel was shut down.")
+        self._enter("stopped", Why("The kernel was shut down."))
 
     def _end_all(self, reason: str, stderr_tail: str = "") -> None:
         self._questions.fail(KernelDied(reason, stderrTail=stderr_tail))
         self._executions.close(reason, stderr_tail)
 
-    def _enter(
-        self,
-        status: KernelStatus,
-        reason: str | None = None,
-        exit_code: int | None = None,
-        stderr_tail: str | None = None,
-    ) -> None:
+    def _enter(self, status: KernelStatus, why: Why = NOTHING) -> None:
         if self.status != status or status == "starting":
             self.status = status
-            self._announce(reason, exit_code, stderr_tail)
+            self._announce(why)
 
 
 def _now() -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from carpo_lsp import protocol
 from carpo_lsp.errors import KernelDied, KernelTimeout
 from carpo_lsp.kernels import process
-from carpo_lsp.kernels.events import Event, KernelStatus, StatusChanged
+from carpo_lsp.kernels.death import Why
+from carpo_lsp.kernels.events import Cause, Event, KernelStatus, StatusChanged
 from carpo_lsp.kernels.life import GRACE, Life
 from carpo_lsp.kernels.limits import Limiter
 from carpo_lsp.kernels.questions import Questions
@@ -148,15 +149,17 @@ class KernelState:
         """Begin to end the kernel, at any time in its life; awaited, its processes are gone."""
         return self._life.shutdown(grace)
 
-    def _announce(
-        self,
-        reason: str | None = None,
-        exit_code: int | None = None,
-        stderr_tail: str | None = None,
-    ) -> None:
-        kernel = self.snapshot()
+    def _announce(self, why: Why) -> None:
         self._emit(
-            StatusChanged(self.kernel_id, self.status, kernel, reason, exit_code, stderr_tail)
+            StatusChanged(
+                self.kernel_id,
+                self.status,
+                self.snapshot(),
+                why.reason,
+                why.exit_code,
+                why.stderr_tail,
+                why.cause,
+            )
         )
 
     def _watchers(self) -> Iterator[Coroutine[Any, Any, None]]:
@@ -207,9 +210,9 @@ class KernelState:
     def idle(self) -> bool:
         return not self.executions.busy
 
-    def warn(self, reason: str) -> None:
+    def warn(self, reason: str, cause: Cause = "limit") -> None:
         """Tell something of the kernel that does not change its status."""
-        self._announce(reason)
+        self._announce(Why(reason, cause))
 
     async def kill(self, reason: str) -> None:
         """End the kernel's processes at once; it dies for the reason given."""

@@ -13,6 +13,7 @@ from carpo_lsp.documents.positions import Encoding
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.features.commands import COMMANDS
 from carpo_lsp.frontend import Frontend
+from carpo_lsp.kernels.connection import Exit
 from carpo_lsp.kernels.messages import Message, Request
 from carpo_lsp.workspace import Workspace
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.kernels.connection import Exit, OnMessage
+    from carpo_lsp.kernels.connection import OnMessage
+    from carpo_lsp.kernels.events import Cause
     from carpo_lsp.kernels.specs import Spec
 
 
@@ -97,6 +99,11 @@ class ScriptedKernel:
             printed = self.run(content["code"])
             if printed is not None:
                 self.finish(printed)
+
+    def die(self, cause: Cause = "exited", reason: str = "The kernel exited with code 3.") -> None:
+        """End the kernel."""
+        assert self._closed
+        self._closed.set_result(Exit(3, "warning\nlast words", reason, cause))
 
     def ask(self, prompt: str, *, password: bool = False) -> None:
         """Let the running code ask for input."""
