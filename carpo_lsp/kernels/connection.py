@@ -32,22 +32,6 @@ class Exit:
     cause: Cause = "exited"
 
 
-@attrs.frozen
-class Running:
-    """A kernel that had been started by another server of ours, as it was left."""
-
-    info: dict[str, Any]
-    """Content of its kernel_info_reply."""
-    execution_count: int | None
-    since: str
-    """When it was started, ISO 8601, UTC."""
-    lost: int
-    """Bytes of messages that nobody has taken in and that could not be kept."""
-    begin: Callable[[OnMessage], None]
-    """Has what it has sent meanwhile given out from now on; gets the execute requests of the
-    servers that have left, in their places among the messages."""
-
-
 class Connection(Protocol):
     """A kernel, however it is reached. Messages arrive through the callback it was made with."""
 
@@ -63,12 +47,11 @@ class Connection(Protocol):
     def owned(self) -> bool:
         """Whether the kernel's life is ours to end."""
 
-    async def start(self) -> Running | None:
+    async def start(self) -> None:
         """Open the channels, starting the kernel first where it is ours to start.
 
         Raises `KernelStartFailed`. Returns once messages can be sent, which is before the kernel
-        is ready: that is for the caller to find out with a `kernel_info_request`, unless it was
-        there before and is known.
+        is ready: that is for the caller to find out with a `kernel_info_request`.
         """
 
     def send(self, request: Request) -> None:

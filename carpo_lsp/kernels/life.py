@@ -11,6 +11,7 @@ import attrs
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, KernelStartFailed
+from carpo_lsp.kernels.death import Why, explain_death
 from carpo_lsp.kernels.lossless import lift_output_limit
 from carpo_lsp.kernels.startup import explain_end, explain_timeout
 

@@ -15,12 +15,12 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
 from carpo_lsp.kernels.death import describe
-from carpo_lsp.kernels.ending import end_process
 from carpo_lsp.kernels.guard import Guard, OwnFolder
 from carpo_lsp.kernels.messages import Request
 from carpo_lsp.kernels.oom import OomKills
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     import zmq
 
-    from carpo_lsp.kernels.link import Link
     from carpo_lsp.kernels.specs import Spec
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class LocalConnection:
         self._env = dict(env or {})
         self._launcher: AsyncKernelManager | None = None
         self._folder: OwnFolder | None = None
-        self._channels: Channels | Link | None = None
+        self._channels: Channels | None = None
         self._tail: process.Tail | None = None
         self._pid: int | None = None
         self._exit: asyncio.Task[int] | None = None
@@ -82,45 +81,6 @@ class LocalConnection:
     @property
     def connection_file(self) -> str | None:
         return str(self._launcher.connection_file) if self._launcher else None
-
-    @property
-    def channels(self) -> Channels | None:
-        """The open channels, while there are any of our own."""
-        return self._channels if isinstance(self._channels, Channels) else None
-
-    @property
-    def tail(self) -> process.Tail | None:
-        """What the process has printed, once it has been started."""
-        return self._tail
-
-    @property
-    def folder(self) -> OwnFolder | None:
-        """The kernel's temporary folder, once it has been started."""
-        return self._folder
-
-    def use(self, link: Link) -> None:
-        """Send through a keeper from now on; the channels have been closed."""
-        self._channels = link
-
-    def inherit(self, folder: Path) -> None:
-        """Take over the temporary folder of a kernel that was kept, and so its address."""
-        self._folder = OwnFolder.inherit(folder)
-
-    def leave(self) -> None:
-        """Let go of the process, which goes on; nothing of it is removed."""
-        provisioner = self._launcher.provisioner if self._launcher else None
-        if self._exit is not None:
-            self._exit.cancel()
-            self._exit = None
-        child = getattr(provisioner, "process", None)
-        if child is not None:
-            child.returncode = 0  # its end is no longer ours to wait for
-        if self._launcher is not None:
-            self._launcher.connection_file = ""  # which it would remove with itself
-            self._launcher = None
-        if self._tail is not None:
-            self._tail.close()
-        self._folder = None
 
     async def start(self) -> None:
         self._check()
@@ -223,15 +183,22 @@ class LocalConnection:
         return self._tail.text() if self._tail else ""
 
     async def _end_process(self, ended: asyncio.Task[int], grace: float, restart: bool) -> None:
-        await end_process(
-            self._pid,
-            ended,
-            grace,
-            restart=restart,
-            interrupt=self.interrupt,
-            send=self.send,
-            kill=self._signal,
-        )
+        pid = self._pid
+        below = process.descendants(pid) if pid is not None else []
+        if not ended.done():
+            # Some kernels look at nothing but the code they run until it ends.
+            await self.interrupt()
+        self.send(Request("control", "shutdown_request", {"restart": restart}))
+        if not await _within(ended, grace * 0.6):
+            below += process.descendants(pid) if pid is not None else []
+            await self._signal(signal.SIGTERM)
+            if not await _within(ended, grace * 0.4):
+                await self._signal(signal.SIGKILL)
+                await asyncio.shield(ended)
+        # What the kernel started may live on in its group, or have left the group.
+        if pid is not None:
+            process.signal_group(pid, signal.SIGKILL)
+        process.kill_all(below)
 
     async def _signal(self, number: signal.Signals) -> None:
         if self._launcher is not None and self._launcher.provisioner is not None:
@@ -263,10 +230,6 @@ class LocalConnection:
         folder.add(self._file)
         if _binds_ipc(self._spec):
             # Not beside the connection file: an ipc address must stay under 108 bytes.
-        if self._folder is not None:  # inherited from a kernel that was kept
-            launcher.load_connection_file(self._file)
-            launcher.cache_ports = False
-            return launcher
             launcher.transport = "ipc"
             launcher.ip = str(folder.path / "kernel")
         return launcher
@@ -300,6 +263,13 @@ class _OneSpec(KernelSpecManager):
 
 def _binds_ipc(spec: Spec) -> bool:
     return os.name == "posix" and not IPC_MODULES.isdisjoint(spec.argv)
+
+
+async def _within(ended: asyncio.Task[int], seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with Deadline(seconds):
+            await asyncio.wait([ended])
+    return ended.done()
 
 
 async def _wait_for_provisioner(provisioner: Any) -> int:
