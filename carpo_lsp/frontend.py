@@ -17,6 +17,7 @@ from carpo_lsp.kernels import environments
 from carpo_lsp.kernels.events import (
     Event,
     OutputChanged,
+    StateChanged,
 )
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
 from carpo_lsp.kernels.manager import CLOSING, USUAL, Connect, KernelManager, StartOptions
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
     from types import TracebackType
 
+    from carpo_lsp.journal.journal import Journal
+    from carpo_lsp.journal.lines import Place
     from carpo_lsp.kernels.evaluation import Evaluation
     from carpo_lsp.kernels.messages import Request
     from carpo_lsp.kernels.specs import Spec
+    from carpo_lsp.kernels.state import KernelState
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +43,20 @@ class Frontend:
     """Starts kernels, runs code in them and asks them things. Owns one `KernelManager`.
 
     Use it as an async context manager, or call `close`: kernels end with it. `output_limit` is
-    the size in bytes beyond which one output goes to a file (None: never), see `Spool`.
+    the size in bytes beyond which one output goes to a file (None: never), see `Spool`. What is
+    run is written to the `journal`, if there is one, which is closed as well.
     """
 
-    def __init__(self, *, output_limit: int | None = None, connect: Connect | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        output_limit: int | None = None,
+        connect: Connect | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self._subscribers: list[Callable[[Event], None]] = []
         self.output_limit = output_limit
+        self.journal = journal
         self.spool = Spool()
         self.transcript = Transcript(self.spool)
         self.manager = KernelManager(self._on_event, connect)
@@ -63,6 +75,8 @@ class Frontend:
     async def close(self, grace: float = CLOSING) -> None:
         """End all kernels, each within `grace` seconds, and remove the files of big outputs."""
         await self.manager.close(grace)
+        if self.journal is not None:
+            await self.journal.close()
         self.spool.close()
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
@@ -80,9 +94,11 @@ class Frontend:
 
     def _on_event(self, event: Event) -> None:
         if self.output_limit is not None and isinstance(event, OutputChanged) and event.output:
-            output = self.spool.shrink(event.output, self.output_limit)
-            event = attrs.evolve(event, output=output)
+            spool = self._spool_of(event.execution_id) or self.spool
+            event = attrs.evolve(event, output=spool.shrink(event.output, self.output_limit))
         self.transcript.apply(event)
+        if self.journal is not None and isinstance(event, StateChanged | OutputChanged):
+            self.journal.take(event, self.record(event.execution_id))
         for callback in tuple(self._subscribers):
             try:
                 callback(event)
@@ -218,13 +234,15 @@ class Frontend:
         execution_id: str | None = None,
         options: ExecuteOptions | None = None,
         opened: Callable[[Record], None] | None = None,
+        place: Place | None = None,
     ) -> str:
         """Queue code and return the id of its execution at once; what comes of it is told to
-        the subscribers. `opened` gets the execution's record before its first event.
+        the subscribers. `opened` gets the execution's record before its first event; `place` is
+        where the code stands, for the journal.
 
         Raises `KernelNotFound`, `KernelDied` or `KernelExists` (the id).
         """
-        state, record, execution = self._prepare(kernel_id, code, execution_id, options)
+        state, record, execution = self._prepare(kernel_id, code, execution_id, options, place)
         if opened is not None:
             opened(record)
         state.execute(execution)
@@ -259,13 +277,25 @@ class Frontend:
         return handle
 
     def _prepare(
-        self, kernel_id: str, code: str, execution_id: str | None, options: ExecuteOptions | None
-    ) -> tuple[Any, Record, Execution]:
+        self,
+        kernel_id: str,
+        code: str,
+        execution_id: str | None,
+        options: ExecuteOptions | None,
+        place: Place | None = None,
+    ) -> tuple[KernelState, Record, Execution]:
         state = self.manager.get(kernel_id)
         state.require_alive()
         execution_id = self.new_execution_id(execution_id)
-        record = self.transcript.open(kernel_id, execution_id, code)
-        return state, record, Execution(kernel_id, execution_id, code, options)
+        execution = Execution(kernel_id, execution_id, code, options)
+        if self.journal is not None:
+            self.journal.begin(execution, state.spec, place)
+        texts = self._spool_of(execution_id)
+        return state, self.transcript.open(kernel_id, execution_id, code, texts), execution
+
+    def _spool_of(self, execution_id: str) -> Spool | None:
+        """The spool of an execution whose big outputs are to stay, with the journal."""
+        return self.journal.spool_of(execution_id) if self.journal is not None else None
 
     async def provide_stdin(
         self, kernel_id: str, value: str, execution_id: str | None = None
@@ -282,6 +312,12 @@ class Frontend:
         if execution_id is not None and executions.waits_for_input:
             self.record(execution_id)
         executions.answer(value, execution_id)
+
+    def forget(self, execution_id: str) -> None:
+        """Nobody wants to see the outputs of an ended execution any more, nor after a restart."""
+        self.transcript.forget(execution_id)
+        if self.journal is not None:
+            self.journal.hide(execution_id)
 
     def record(self, execution_id: str) -> Record:
         """What an execution has shown so far. Raises `ExecutionNotFound`."""

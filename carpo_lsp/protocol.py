@@ -425,6 +425,7 @@ class ExecutionOutputs:
     range: Range | None = None
     state: State
     execution_count: int | None
+    error: ExecutionError | None = None
     outputs: tuple[dict[str, Any], ...]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +28,7 @@ class Run:
     """What was run, to be compared with what the cell says now."""
     language: str
     order: int
-    """Counts the runs of all cells."""
+    """Counts the runs of all cells; below zero are those of earlier sessions."""
 
 
 class Runs:
@@ -42,9 +43,17 @@ class Runs:
         self._closed: dict[str, list[Run]] = {}
         self._order = count()
 
-    def add(self, document: Document, cell: Cell, record: Record, code: str) -> None:
-        """A cell's code has been queued."""
-        run = Run(record, code, cell.language, next(self._order))
+    def add(
+        self,
+        document: Document,
+        cell: Cell,
+        record: Record,
+        code: str,
+        *,
+        order: int | None = None,
+    ) -> None:
+        """A cell's code has been queued. `order` is below zero for a run of an earlier session."""
+        run = Run(record, code, cell.language, next(self._order) if order is None else order)
         self._runs.setdefault(document.uri, {})[cell.key] = run
 
     def get(self, document: Document, cell: Cell) -> Run | None:
@@ -78,12 +87,12 @@ class Runs:
         states: dict[int, CellState] = {}
         if not self._runs.get(document.uri):
             return states
-        latest: dict[str, int] = {}
+        latest: dict[str, float] = {}
         for uri in above:
             for run in self._runs.get(uri, {}).values():
-                latest[run.language] = max(latest.get(run.language, -1), run.order)
+                latest[run.language] = max(latest.get(run.language, -math.inf), run.order)
         for cell, run in self.of(document):
-            newest = latest.get(run.language, -1)
+            newest = latest.get(run.language, -math.inf)
             latest[run.language] = max(newest, run.order)
             state: ExecutionState = run.record.state
             finished = state in ("ok", "error")

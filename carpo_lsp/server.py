@@ -329,7 +329,7 @@ def create_server(frontend: Frontend) -> CarpoServer:
     presenter = Presenter(workspace)
     frontend.subscribe(presenter.on_event)
     workspace.on_edit = presenter.on_edit
-    workspace.on_clear = presenter.on_clear
+    workspace.on_clear = workspace.on_restored = presenter.on_clear
     workspace.on_settings = presenter.on_settings
 
     def initialize(params: types.InitializeParams) -> None:
@@ -344,9 +344,12 @@ def create_server(frontend: Frontend) -> CarpoServer:
 
     async def shutdown(_: None) -> None:
         presenter.close()
+        workspace.restoring.close()
         await frontend.close()
 
     workspace.client.connect(server.protocol.notify, server.protocol.send_request)
+    if frontend.journal is not None:
+        frontend.journal.on_trouble = workspace.client.show_message
     server.add_request(types.INITIALIZE, initialize)
     server.add_request(types.SHUTDOWN, shutdown)
     server.add_notification(types.WINDOW_WORK_DONE_PROGRESS_CANCEL, cancel_progress)

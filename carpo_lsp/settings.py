@@ -103,6 +103,18 @@ class Results:
 
 
 @attrs.frozen(kw_only=True)
+class Journal:
+    """What has been run, kept on disk for after a restart, see [the journal](journal.md)."""
+
+    enabled: bool = True
+    """Whether what is run is written to the journal, and shown again after a restart."""
+    max_megabytes: int = 500
+    """Megabytes beyond which the oldest entries are removed."""
+    max_days: int = 30
+    """Days after which entries are removed."""
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """All settings. Wire names are camelCase: `carpo.output.maxPushBytes`."""
 
@@ -110,6 +122,7 @@ class Settings:
     completion: Completion = attrs.field(factory=Completion)
     output: Output = attrs.field(factory=Output)
     results: Results = attrs.field(factory=Results)
+    journal: Journal = attrs.field(factory=Journal)
 
 
 @attrs.frozen

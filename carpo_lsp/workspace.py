@@ -15,10 +15,12 @@ from carpo_lsp.client import Client
 from carpo_lsp.documents.store import DocumentStore, path_of
 from carpo_lsp.documents.uris import uri_of
 from carpo_lsp.errors import KernelNotFound, KernelStartFailed
+from carpo_lsp.journal.lines import Place
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.manager import USUAL, StartOptions
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.live import Live
+from carpo_lsp.restoring import Restoring
 from carpo_lsp.runs import Runs
 from carpo_lsp.settings import Settings
 
@@ -39,16 +41,6 @@ log = logging.getLogger(__name__)
 
 PLACES: Final = 10_000
 """Executions whose place is remembered, those that have ended and those that still wait alike."""
-
-
-@attrs.frozen
-class Place:
-    """Where the code of an execution stands, as it was when it was run."""
-
-    uri: str
-    range: protocol.Range | None = None
-    lines: tuple[str, ...] = ()
-    """The lines of the document that the range touches, whole."""
 
 
 @attrs.frozen
@@ -80,9 +72,12 @@ class Workspace:
         """Called with the URI of a document that has been opened, edited or closed."""
         self.on_clear: Callable[[str], None] = lambda uri: None
         """Called with the URI of a document whose outputs have been cleared."""
+        self.on_restored: Callable[[str], None] = lambda uri: None
+        """Called with the URI of a document that shows again what it did in an earlier session."""
         self.on_settings: Callable[[], None] = lambda: None
         """Called when the settings say otherwise how results are shown."""
         self.live = Live()
+        self.restoring = Restoring(self)
         self._shared: dict[Sharing, str] = {}
         self._unstartable: set[str] = set()
         self._places: Recent[str, Place] = Recent(PLACES)
@@ -257,10 +252,12 @@ class Workspace:
         execution_id: str | None = None,
         options: ExecuteOptions | None = None,
         opened: Callable[[Record], None] | None = None,
+        cell: Cell | None = None,
     ) -> tuple[str, str]:
         """Queue a document's code in its kernel; returns the execution's and the kernel's id.
 
-        `opened` gets the execution's record before its first event. Raises what `kernel_for` does,
+        `opened` gets the execution's record before its first event; `cell` is the one whose whole
+        code it is. Raises what `kernel_for` does,
         and `KernelStartFailed` where the user has set that no run starts a kernel.
         """
         execution_id = self.frontend.new_execution_id(execution_id)
@@ -272,15 +269,27 @@ class Workspace:
         kernel_id = self.kernel_for(document, language)
         first, last = (range_.start.line, range_.end.line) if range_ is not None else (0, -1)
         lines = tuple(document.line(number) for number in range(first, last + 1))
-        place = Place(document.uri, range_, lines)
+        notebook = self.documents.notebook_of(document.uri)
+        place = Place(
+            uri=document.uri,
+            range=range_,
+            lines=lines,
+            cell=cell.index if cell is not None else None,
+            notebook=notebook.uri if notebook is not None else None,
+        )
 
         def remember(record: Record) -> None:
-            self._places[record.execution_id] = place
+            self.remember(record.execution_id, place)
             if opened is not None:
                 opened(record)
 
         self.frontend.submit(
-            kernel_id, code, execution_id=execution_id, options=options, opened=remember
+            kernel_id,
+            code,
+            execution_id=execution_id,
+            options=options,
+            opened=remember,
+            place=place,
         )
         return execution_id, kernel_id
 
@@ -311,7 +320,12 @@ class Workspace:
             execution_id=execution_id,
             options=options,
             opened=remember,
+            cell=cell,
         )
+
+    def remember(self, execution_id: str, place: Place) -> None:
+        """The code of an execution stands there."""
+        self._places[execution_id] = place
 
     def place(self, execution_id: str) -> Place | None:
         """Where the code of an execution stands, None for code that came without a document."""

@@ -22,9 +22,10 @@ LAYERS = (
     ("deadlines", "errors", "protocol"),
     ("kernels",),
     ("documents",),
+    ("journal",),
     (
         *("choice", "client", "features", "frontend", "handle", "live", "notebooks", "project"),
-        *("runs", "settings", "workspace"),
+        *("restoring", "runs", "settings", "workspace"),
     ),
     ("convert", "jsonrpc", "outbox", "present", "push", "server", "traffic", "transport"),
     ("__main__", "cli"),
@@ -38,7 +39,7 @@ APART = ({"kernels", "documents"},)
 
 LIBRARIES = {
     "pygls": {"__main__", "server"},
-    "lsprotocol": {*LAYERS[3], *LAYERS[4]},
+    "lsprotocol": {*LAYERS[4], *LAYERS[5]},
     "jupyter_client": {"kernels"},
     "zmq": {"kernels"},
 }

@@ -143,8 +143,9 @@ async def _serve(transport: Transport, trace: Path | None) -> int:
     from carpo_lsp import server as lsp
     from carpo_lsp.cli.signals import Lifetime
     from carpo_lsp.frontend import Frontend
+    from carpo_lsp.journal.journal import Journal
 
-    frontend = Frontend()
+    frontend = Frontend(journal=Journal())
     with contextlib.ExitStack() as stack:
         async with Lifetime(frontend) as lifetime:
             server = lsp.create_server(frontend)

@@ -9,6 +9,7 @@ from lsprotocol import types
 
 from carpo_lsp import settings
 from carpo_lsp.documents.uris import path_of
+from carpo_lsp.journal.pruning import Policy
 from carpo_lsp.project import read_project
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ def configure(workspace: Workspace) -> None:
     before = workspace.settings.results
     workspace.settings, wrong = settings.read(*layers)
     workspace.frontend.output_limit = workspace.settings.output.max_push_bytes
+    if workspace.frontend.journal is not None:
+        kept = workspace.settings.journal
+        workspace.frontend.journal.policy = Policy(
+            enabled=kept.enabled,
+            max_bytes=kept.max_megabytes * 1_000_000,
+            max_days=kept.max_days,
+        )
     for problem in (*problems, *wrong):
         workspace.client.show_once(f"carpo settings: {problem}")
     if workspace.settings.results != before:

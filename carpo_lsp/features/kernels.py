@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from carpo_lsp import protocol
 from carpo_lsp.documents.cells import prefix_width
 from carpo_lsp.documents.positions import Position, Range
-from carpo_lsp.errors import InvalidParams, KernelStartFailed
+from carpo_lsp.errors import ExecutionNotFound, InvalidParams, KernelStartFailed
 from carpo_lsp.kernels.execution import ExecuteOptions
 from carpo_lsp.kernels.manager import StartOptions
 from carpo_lsp.kernels.messages import Request
@@ -217,19 +217,55 @@ def shutdown_kernel(
     return workspace.frontend.shutdown_kernel(params.kernel_id)
 
 
-def outputs(workspace: Workspace, params: protocol.OutputsParams) -> protocol.OutputsResult:
-    frontend = workspace.frontend
+def outputs(
+    workspace: Workspace, params: protocol.OutputsParams
+) -> protocol.OutputsResult | Coroutine[Any, Any, protocol.OutputsResult]:
+    """What is in memory at once; what an earlier session has left, when the disk has answered."""
     if params.execution_id is not None:
-        records: tuple[Record, ...] = (frontend.record(params.execution_id),)
-    else:
-        assert params.text_document is not None  # parse has seen that one of the two is there
-        uri = workspace.documents.get(params.text_document.uri).uri
-        records = tuple(
-            record
-            for record in frontend.transcript.records()
-            if (place := workspace.place(record.execution_id)) is not None and place.uri == uri
-        )
+        record = workspace.frontend.transcript.get(params.execution_id)
+        if record is None:
+            return _journaled(workspace, params.execution_id)
+        return protocol.OutputsResult(executions=(_outputs(workspace, record),))
+    assert params.text_document is not None  # parse has seen that one of the two is there
+    document = workspace.documents.get(params.text_document.uri)
+    restored = workspace.restoring.under_way(document)
+    if restored is None:
+        return _outputs_of(workspace, document.uri)
+
+    async def later() -> protocol.OutputsResult:
+        await asyncio.wait([restored])
+        return _outputs_of(workspace, document.uri)
+
+    return later()
+
+
+def _outputs_of(workspace: Workspace, uri: str) -> protocol.OutputsResult:
+    records = (
+        record
+        for record in workspace.frontend.transcript.records()
+        if (place := workspace.place(record.execution_id)) is not None and place.uri == uri
+    )
     return protocol.OutputsResult(executions=tuple(_outputs(workspace, each) for each in records))
+
+
+async def _journaled(workspace: Workspace, execution_id: str) -> protocol.OutputsResult:
+    """An execution of an earlier session. Raises `ExecutionNotFound`."""
+    journal = workspace.frontend.journal
+    found = None
+    if journal is not None and journal.policy.enabled:
+        found = await journal.find(execution_id)
+    if found is None:
+        raise ExecutionNotFound.of(execution_id)
+    entry, shown = found
+    execution = protocol.ExecutionOutputs(
+        execution_id=execution_id,
+        range=entry.place.range if entry.place else None,
+        state=entry.state,
+        execution_count=entry.execution_count,
+        error=_error(entry.error),
+        outputs=tuple(shown),
+    )
+    return protocol.OutputsResult(executions=(execution,))
 
 
 def _outputs(workspace: Workspace, record: Record) -> protocol.ExecutionOutputs:
@@ -239,7 +275,16 @@ def _outputs(workspace: Workspace, record: Record) -> protocol.ExecutionOutputs:
         range=place.range if place else None,
         state=record.state,
         execution_count=record.execution_count,
+        error=_error(record.error),
         outputs=tuple(record.outputs),
+    )
+
+
+def _error(error: dict[str, Any] | None) -> protocol.ExecutionError | None:
+    if error is None:
+        return None
+    return protocol.ExecutionError(
+        ename=error["ename"], evalue=error["evalue"], traceback=tuple(error["traceback"])
     )
 
 

@@ -6,6 +6,7 @@ comes from kernels can make no editor run anything: see `texts`.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import contextlib
@@ -183,6 +184,20 @@ def _remove(folder: Path) -> None:
 def show_output(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None] | None:
     """Show the file with a document's full results beside it, or say where the file is."""
     document = resolve_document(workspace, arguments)
+    restored = workspace.restoring.under_way(document)
+    if restored is None:
+        return _show_results(workspace, document)
+
+    async def later() -> None:
+        await asyncio.wait([restored])
+        shown = _show_results(workspace, document)
+        if shown is not None:
+            await shown
+
+    return later()
+
+
+def _show_results(workspace: Workspace, document: Document) -> Coroutine[Any, Any, None] | None:
     try:
         path = write(workspace, document)
     except OSError as error:
@@ -217,6 +232,6 @@ def _forget(
 ) -> None:
     for each in runs:
         if each.record.done and (cells is None or each.cell.index in cells):
-            workspace.frontend.transcript.forget(each.record.execution_id)
+            workspace.frontend.forget(each.record.execution_id)
             if each.whole:
                 workspace.runs.forget(document, each.cell)

@@ -1,0 +1,93 @@
+"""Writes a session's lines to its files, and keeps these short. For one thread at a time, which
+may wait for the disk; the loop does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from carpo_lsp.journal import sessions
+from carpo_lsp.journal.changes import Changes
+from carpo_lsp.journal.lines import encode
+from carpo_lsp.journal.pruning import prune
+from carpo_lsp.journal.reading import compacted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from carpo_lsp.journal.lines import Entry, Line
+    from carpo_lsp.journal.pruning import Policy
+    from carpo_lsp.journal.sessions import Session
+
+FILE_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes beyond which a file is written anew without what later lines have undone."""
+
+WRITTEN: Final = 32 * 1024 * 1024
+"""Bytes a session writes before the bounds of the journal are looked at again."""
+
+
+@attrs.define(kw_only=True)
+class Batch:
+    """What there is to write of one execution."""
+
+    key: str
+    entry: Entry
+    """As it was when it was queued."""
+    before: list[Line] = attrs.field(factory=list)
+    changes: Changes = attrs.field(factory=Changes)
+    after: list[Line] = attrs.field(factory=list)
+    files: list[str] = attrs.field(factory=list)
+    """Paths of big outputs that are complete."""
+
+    def encoded(self) -> bytes:
+        msg_id = self.entry.msg_id
+        return b"".join(map(encode, (*self.before, *self.changes.lines(msg_id), *self.after)))
+
+
+class Store:
+    """The files of one session, one for each document, and another when that is full."""
+
+    def __init__(self, session: Session, file_limit: int = FILE_LIMIT) -> None:
+        self._session = session
+        self._root = session.folder.parent
+        self._limit = file_limit
+        self._numbers: dict[str, int] = {}
+        self._written = WRITTEN  # the first look is at what earlier sessions have left
+
+    def write(self, batches: Iterable[Batch], unended: Iterable[Batch], policy: Policy) -> None:
+        """Append lines; those of an end are on the disk after that. `unended` are all executions
+        that have not ended. Raises `OSError`."""
+        by_key: dict[str, list[Batch]] = {}
+        for batch in batches:
+            by_key.setdefault(batch.key, []).append(batch)
+        for key, those in by_key.items():
+            for batch in those:
+                for path in batch.files:
+                    sessions.sync_file(path)
+            data = b"".join(batch.encoded() for batch in those)
+            sync = any(batch.after for batch in those)
+            number = self._numbers.setdefault(key, 1)
+            size = self._session.append(sessions.file_name(key, number), data, sync=sync)
+            self._written += len(data)
+            if size > self._limit:
+                self._shorten(key, unended)
+        if self._written >= WRITTEN:
+            self._written = 0
+            prune(self._root, policy, own=self._session.folder)
+
+    def close(self, policy: Policy) -> None:
+        """The server ends."""
+        self._session.close()
+        prune(self._root, policy)
+
+    def _shorten(self, key: str, unended: Iterable[Batch]) -> None:
+        """Write a document's file anew, or go on in another when that does not help."""
+        name = sessions.file_name(key, self._numbers[key])
+        data = compacted(self._session.folder / name)
+        self._session.replace(name, data)
+        if len(data) > self._limit // 2:
+            self._numbers[key] += 1
+            name = sessions.file_name(key, self._numbers[key])
+            again = (batch.entry.begin() | {"again": True} for batch in unended if batch.key == key)
+            self._session.append(name, b"".join(map(encode, again)), sync=True)
