@@ -40,7 +40,10 @@ class _Asked:
         self.answer: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
 
     def feed(self, message: Message) -> None:
-        for event in self.execution.feed(message):
+        events = [*self.execution.feed(message)]
+        if self.execution.settling:  # a silent question is not worth the wait
+            events += self.execution.give_up()
+        for event in events:
             if isinstance(event, OutputChanged) and event.output is not None:
                 self.outputs.append(event.output)
             elif isinstance(event, StateChanged) and self.execution.done and not self.answer.done():

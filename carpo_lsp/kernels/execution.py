@@ -7,7 +7,9 @@
            ok, error, aborted <── give_up(): the kernel has moved on without the reply or idle
 
 A terminal state needs the reply *and* idle: the reply may overtake the last output, and idle the
-reply. After it the machine yields nothing more, whatever it is fed.
+reply. After it the machine yields nothing more, whatever it is fed. A kernel whose reply is there
+before it has published a thing does both at once, and its output may overtake idle as well: such an
+execution is `settling` until `give_up`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from carpo_lsp.kernels import outputs
 from carpo_lsp.kernels.events import (
     TERMINAL,
     Event,
+    ExecutionResumed,
     ExecutionState,
     InputRequested,
     OutputChanged,
@@ -61,10 +64,12 @@ class Execution:
         code: str,
         options: ExecuteOptions | None = None,
         *,
+        place: dict[str, Any] | None = None,
         replied: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`replied`: the reply goes to somebody else, so that idle alone is the end."""
+        """`place`: where the code stands, as JSON, for whoever resumes the execution. `replied`:
+        the reply goes to somebody else, so that idle alone is the end."""
         self.kernel_id = kernel_id
         self.execution_id = execution_id
         self.code = code
@@ -84,11 +89,14 @@ class Execution:
         """Id that its request has, or will have."""
         self.has_status = False
         """Whether the kernel has published a status for it, as it should."""
+        self._place = place
         self._clock = clock
         self._started: float | None = None
         self._error: dict[str, Any] | None = None
         self._reply: dict[str, Any] | None = {} if replied else None
         self._idle = False
+        self._published = False
+        self._unordered = False
 
     @property
     def done(self) -> bool:
@@ -107,7 +115,12 @@ class Execution:
     @property
     def half_done(self) -> bool:
         """Whether one of the two that make the end has come, the reply or idle."""
-        return not self.done and (self._idle or self.replied)
+        return not self.done and self._idle != self.replied
+
+    @property
+    def settling(self) -> bool:
+        """Whether both have come, and output may come all the same."""
+        return not self.done and self._idle and self.replied
 
     def owns(self, message: Message) -> bool:
         """Whether a message belongs to this execution, which is the one in flight.
@@ -119,6 +132,25 @@ class Execution:
         if message.channel == "stdin" and not message.parent_id:
             return True
         return message.parent_id == self.request.msg_id
+
+    @classmethod
+    def sent(cls, kernel_id: str, request: Message) -> Execution | None:
+        """The execution of a request that a server has sent; None for a question of its own."""
+        carpo = request.metadata.get("carpo")
+        if not isinstance(carpo, dict) or request.content.get("silent"):
+            return None
+        execution = cls(
+            kernel_id, carpo["executionId"], request.content["code"], place=carpo["place"]
+        )
+        execution.msg_id = request.msg_id
+        execution.begin()
+        return execution
+
+    def resumed(self) -> ExecutionResumed:
+        """What tells that it begins anew."""
+        return ExecutionResumed(
+            self.kernel_id, self.execution_id, self.msg_id, self.code, self._place
+        )
 
     def queue(self, position: int) -> Iterator[Event]:
         """Enter the queue behind `position` others."""
@@ -140,6 +172,7 @@ class Execution:
                 "stop_on_error": False,
             },
             msg_id=self.msg_id,
+            metadata={"carpo": {"executionId": self.execution_id, "place": self._place}},
         )
         return self.request
 
@@ -150,6 +183,7 @@ class Execution:
         if self.state == "queued":
             self._started = self._clock()
             yield self._enter("running")
+        self._published = self._published or message.channel == "iopub"
         match message.msg_type:
             case "status":
                 self.has_status = True
@@ -159,6 +193,7 @@ class Execution:
                 self._count(message.content)
             case "execute_reply":
                 if self._reply is None:
+                    self._unordered = not self._published
                     self._reply = message.content
                     self._count(message.content)
                     yield from self._pages(message.content)
@@ -196,7 +231,7 @@ class Execution:
                     outputs.from_message(message),
                     outputs.display_id_of(message),
                 )
-        if self._reply is not None and self._idle:
+        if self._reply is not None and self._idle and not self._unordered:
             yield self._finish(self._reply)
 
     def answer(self) -> Iterator[Event]:
@@ -211,7 +246,7 @@ class Execution:
             yield self._enter(state, error)
 
     def give_up(self) -> Iterator[Event]:
-        """The kernel has moved on; what is missing of the end will not come."""
+        """What is missing of the end will not come: the kernel has moved on, or is silent."""
         if self._reply is not None and not self.done:
             yield self._finish(self._reply)
         else:

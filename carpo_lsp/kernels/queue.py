@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from carpo_lsp.deadlines import Deadline
+from carpo_lsp.deadlines import Deadline, Timer
 from carpo_lsp.errors import NoInputPending
 from carpo_lsp.kernels.events import OutputChanged
+from carpo_lsp.kernels.execution import Execution
 from carpo_lsp.kernels.externals import Externals
 from carpo_lsp.kernels.messages import Message, Request
 from carpo_lsp.kernels.probe import Probe
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from carpo_lsp.kernels.events import Event
-    from carpo_lsp.kernels.execution import Execution
 
 log = logging.getLogger(__name__)
 
 ENTER: Final = 1.0
 """Seconds an interrupt waits for the kernel to reach the code it is to interrupt."""
+
+SETTLE: Final = 0.05
+"""Seconds of quiet that end an execution whose output may come after its end."""
 
 REMEMBERED: Final = 1000
 """Ended executions and displays of a kernel that are still recognised as ours."""
@@ -48,6 +52,7 @@ class ExecutionQueue:
     ) -> None:
         self.execution_count: int | None = None
         """Count of the last execution that had one."""
+        self._kernel_id = kernel_id
         self._send = send
         self._emit = emit
         self._changed = changed
@@ -55,6 +60,7 @@ class ExecutionQueue:
         self._waiting: deque[Execution] = deque()
         self._current: Execution | None = None
         self._probe: Probe | None = None
+        self._settling: Timer | None = None
         self._entered = asyncio.Event()
         self._over = asyncio.Event()
         self._externals = Externals(kernel_id)
@@ -70,6 +76,11 @@ class ExecutionQueue:
     def busy(self) -> bool:
         """Whether code runs or waits, be it ours or another client's."""
         return self.pending > 0 or self._externals.busy
+
+    @property
+    def request(self) -> Request | None:
+        """The request of the execution in flight."""
+        return self._current.request if self._current is not None else None
 
     @property
     def interrupted(self) -> bool:
@@ -104,7 +115,7 @@ class ExecutionQueue:
         self._open = False
         ending = [*([self._current] if self._current else []), *self._waiting]
         self._current = None
-        self._stop_probing()
+        self._stop_waiting_for_end()
         self._waiting.clear()
         error = {"ename": "KernelDied", "evalue": reason, "traceback": stderr_tail.splitlines()}
         for execution in ending:
@@ -112,6 +123,32 @@ class ExecutionQueue:
         self._tell(self._externals.end())
         self._entered.set()
         self._over.set()
+
+    def resume(self, message: Message) -> None:
+        """Take over an execution whose request was sent by a server that has left."""
+        execution = Execution.sent(self._kernel_id, message)
+        if execution is None:
+            self._ended[message.msg_id] = None  # a question of that server's
+        elif self._current is None:
+            self._current = execution
+            self._over = asyncio.Event()
+            self._emit(execution.resumed())
+            self._tell(execution.queue(0))
+            self._changed()
+            self._find_out(execution)  # its end may have got lost
+
+    def leave(self) -> None:
+        """The kernel goes on without us, and with it the execution in flight."""
+        self.abort_waiting()
+        self._open = False
+        self._current = None
+        self._stop_waiting_for_end()
+        self._over.set()
+
+    async def at_rest(self) -> None:
+        """Wait until no execution is in flight."""
+        while self._current is not None:
+            await self._over.wait()
 
     def add(self, execution: Execution) -> None:
         """Queue an execution behind all others."""
@@ -204,6 +241,9 @@ class ExecutionQueue:
             self._probe.hear()
         if current.half_done:
             self._find_out(current)
+        elif current.settling:
+            self._stop_waiting_for_end()
+            self._settling = Timer(SETTLE, functools.partial(self._give_up, current))
 
     def _find_out(self, execution: Execution) -> None:
         """Find out whether the kernel is through with an execution and keeps the end of it.
@@ -213,20 +253,22 @@ class ExecutionQueue:
         if self._probe is None or self._probe.over:
             self._probe = Probe(execution, self._send, self._give_up)
 
-    def _stop_probing(self) -> None:
+    def _stop_waiting_for_end(self) -> None:
         if self._probe is not None:
             self._probe.cancel()
             self._probe = None
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
 
     def _give_up(self, execution: Execution) -> None:
-        # The probe calls this as the last thing it does.
-        self._probe = None
+        self._probe = None  # it calls this as the last thing it does
         self._tell(execution.give_up())
         self._finish(execution)
 
     def _finish(self, execution: Execution) -> None:
         self._current = None
-        self._stop_probing()
+        self._stop_waiting_for_end()
         self._entered.set()
         self._over.set()
         self._tell(self._externals.end_marked())

@@ -100,8 +100,12 @@ def words(events: list[Event]) -> str:
         pytest.param([INPUT], "running", id="no busy before the input"),
         pytest.param([BUSY, INPUT, OK, IDLE], "running ok", id="the usual order"),
         pytest.param([BUSY, IDLE, OK], "running ok", id="idle before reply"),
-        pytest.param([OK, BUSY, STREAM, IDLE], "running append ok", id="reply before output"),
-        pytest.param([OK, IDLE], "running ok", id="reply before anything else"),
+        pytest.param([BUSY, OK, STREAM, IDLE], "running append ok", id="reply before output"),
+        pytest.param(
+            [OK, BUSY, STREAM, IDLE, RESULT],
+            "running append append",
+            id="reply before anything else: output may come after idle",
+        ),
         pytest.param(
             [BUSY, IDLE, STREAM, RESULT, OK],
             "running append append ok",
@@ -319,7 +323,56 @@ def test_help_in_the_reply_becomes_an_output() -> None:
 @pytest.mark.parametrize("payload", [None, {}, "page", 3])
 def test_a_payload_of_another_shape(payload: Any) -> None:
     reply = message("execute_reply", {"status": "ok", "payload": payload})
-    assert words(feed(started(), reply, IDLE)) == "running ok"
+    assert words(feed(started(), BUSY, reply, IDLE)) == "running ok"
+
+
+def test_a_kernel_that_does_all_at_once_is_waited_for() -> None:
+    execution = started()
+    feed(execution, OK, BUSY)
+    assert execution.half_done
+    assert not execution.settling
+    feed(execution, IDLE)
+    assert execution.settling
+    assert not execution.half_done
+    assert words(feed(execution, STREAM)) == "append"
+    assert words(list(execution.give_up())) == "ok"
+    assert not execution.settling
+    assert list(execution.give_up()) == []
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([BUSY, OK], "ok"),
+        ([BUSY, FAILED], "error"),
+        ([BUSY, ERROR, OK], "error"),
+        ([BUSY, IDLE], "aborted"),
+        ([BUSY, STREAM], "aborted"),
+        ([BUSY, ASK], "aborted"),
+        ([], "aborted"),
+        ([BUSY, OK, IDLE], ""),
+    ],
+)
+def test_giving_up(messages: list[Message], expected: str) -> None:
+    execution = started()
+    feed(execution, *messages)
+    events = list(execution.give_up())
+    assert words(events) == expected
+    if expected == "aborted":
+        (event,) = events
+        assert isinstance(event, StateChanged)
+        assert event.error is not None
+        assert event.error["ename"] == "NoReply"
+    assert feed(execution, STREAM, OK, IDLE) == []
+
+
+def test_giving_up_what_was_interrupted_needs_no_words() -> None:
+    execution = started()
+    feed(execution, BUSY, IDLE)
+    execution.interrupted = True
+    (event,) = execution.give_up()
+    assert isinstance(event, StateChanged)
+    assert (event.state, event.error) == ("aborted", None)
 
 
 @pytest.mark.parametrize(

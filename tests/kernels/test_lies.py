@@ -295,6 +295,18 @@ async def test_a_kernel_without_status(
     await frontend.shutdown_kernel(kernel)
 
 
+async def test_output_that_overtakes_its_end(frontend: Frontend, tmp_path: Path) -> None:
+    """A kernel that replies before it has published a thing does all at once, as deno does."""
+    kernel = await frontend.start_kernel(liar_spec(tmp_path, "--lie", "no-busy"))
+    for _ in range(10):
+        result = await frontend.execute_code(
+            kernel, "reply-first\nidle-early\nstream stdout after its end"
+        )
+        assert (result.state, text_of(result.outputs)) == ("ok", "after its end\n")
+    await answers(frontend, kernel)
+    await frontend.shutdown_kernel(kernel)
+
+
 async def test_a_kernel_that_never_answers(frontend: Frontend, tmp_path: Path) -> None:
     mute = liar_spec(tmp_path, "--mute", "kernel_info_request")
     with pytest.raises(KernelStartFailed) as caught:

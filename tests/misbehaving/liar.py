@@ -39,9 +39,11 @@ INFO: Final[dict[str, Any]] = {
 }
 """`--lie`: what it answers to kernel_info."""
 
-
-SILENT: Final = "no-status"
-"""`--lie`: it never publishes a status."""
+SILENT: Final = {
+    "no-status": ("status",),
+    "no-busy": ("busy", "execute_input"),
+}
+"""`--lie`: what it never publishes, messages or states."""
 
 
 class Lies(Script):
@@ -306,13 +308,14 @@ class Liar(Kernel):
     def publish(
         self, msg_type: str, content: dict[str, Any], parent: Parent | None, **more: Any
     ) -> None:
-        if not (msg_type == "status" and self.flags.lie == SILENT):
+        silent = SILENT.get(self.flags.lie, ())
+        if msg_type not in silent and content.get("execution_state") not in silent:
             super().publish(msg_type, content, parent, **more)
 
 
 def write_specs(folder: Path) -> None:
     """Write a kernelspec for each lie about the kernel, and one for those in the code."""
-    for lie in (None, *INFO, SILENT):
+    for lie in (None, *INFO, *SILENT):
         spec = json.loads((HERE / "kernel.json").read_text())
         spec["argv"] = [sys.executable, str(HERE / "liar.py"), "-f", "{connection_file}"]
         if lie is not None:
