@@ -45,6 +45,7 @@ HINTS: Final = {
 
 NO_COMMAND: Final = 'a kernel.json needs "argv", a list of strings with "{connection_file}"'
 
+
 PYTHON_NAMES: Final = frozenset({"python", "python3"})
 
 
@@ -193,18 +194,19 @@ def _command(argv: object, spec: str, folder: str) -> tuple[str, ...]:
             f"The kernelspec {spec!r} has no command.",
             hint=NO_COMMAND,
         )
-    return _own_python(tuple(argv), folder)
+    return _own_program(tuple(argv), folder)
 
 
-def _own_python(argv: tuple[str, ...], folder: str) -> tuple[str, ...]:
-    """A bare `python` in the kernelspec of an environment means that environment's Python.
+def _own_program(argv: tuple[str, ...], folder: str) -> tuple[str, ...]:
+    """A bare name in the kernelspec of an environment means that environment's program.
 
-    jupyter_client takes its own interpreter instead, which is another one whenever this program
-    is installed apart from the user's environments.
+    The environment need not be on the path. For `python` and the like jupyter_client takes its
+    own interpreter instead, which is another one whenever this program is installed apart.
     """
     path = Path(folder)
-    if argv[0] in PYTHON_NAMES and path.parts[-4:-1] == ("share", "jupyter", "kernels"):
-        python = path.parents[3] / "bin" / argv[0]
-        if os.access(python, os.X_OK):
-            return (str(python), *argv[1:])
+    is_bare = Path(argv[0]).name == argv[0]
+    if is_bare and path.parts[-4:-1] == ("share", "jupyter", "kernels"):
+        program = path.parents[3] / "bin" / argv[0]
+        if os.access(program, os.X_OK):
+            return (str(program), *argv[1:])
     return argv

@@ -154,16 +154,21 @@ def test_a_language_without_a_kernel(kernels: Path, language: str, hint: str) ->
     assert hint in caught.value.message
 
 
-def test_python_means_that_of_the_kernelspecs_own_environment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["python", "python3.11", "akernel"])
+def test_a_bare_name_means_a_program_of_the_kernelspecs_own_environment(
+    tmp_path: Path, name: str
+) -> None:
     environment = tmp_path / "environment"
     kernels = environment / "share" / "jupyter" / "kernels"
     kernels.mkdir(parents=True)
-    folder = install(kernels, "python3", lua(argv=["python", "-m", "ipykernel_launcher"]))
-    assert read_spec(folder).argv[0] == "python", "there is none"
-    python = environment / "bin" / "python"
-    python.parent.mkdir()
-    python.touch()
-    assert read_spec(folder).argv[0] == "python", "it is no program"
-    python.chmod(0o700)
-    assert read_spec(folder).argv == (str(python), "-m", "ipykernel_launcher")
+    folder = install(kernels, "python3", lua(argv=[name, "-m", "kernel"]))
+    assert read_spec(folder).argv[0] == name, "there is none"
+    program = environment / "bin" / name
+    program.parent.mkdir()
+    program.touch()
+    assert read_spec(folder).argv[0] == name, "it is no program"
+    program.chmod(0o700)
+    assert read_spec(folder).argv == (str(program), "-m", "kernel")
+    folder = install(kernels, "other", lua(argv=["/usr/bin/" + name, "-m", "kernel"]))
+    assert read_spec(folder).argv[0] == "/usr/bin/" + name
     assert read_spec(FAKE).argv[0] == "python"
