@@ -10,6 +10,7 @@ import click
 from carpo_lsp import __version__
 from carpo_lsp.cli.doctor import doctor
 from carpo_lsp.cli.errors import UserError, describe
+from carpo_lsp.cli.history import history
 from carpo_lsp.cli.kernels import kernels
 from carpo_lsp.cli.run import run
 from carpo_lsp.cli.serve import serve, serve_options, start_server
@@ -29,6 +30,7 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
     carpo-lsp                       serve one editor (the same as `carpo-lsp serve`)
     carpo-lsp run analysis.py       run the code cells of a document
     carpo-lsp kernels               show which kernels are installed
+    carpo-lsp history               show what has been run, and what came of it
     carpo-lsp doctor                find what keeps kernels from running
     """
     given = [
@@ -47,6 +49,7 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
 cli.add_command(serve)
 cli.add_command(run)
 cli.add_command(kernels)
+cli.add_command(history)
 cli.add_command(doctor)
 
 

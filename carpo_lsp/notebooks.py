@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
+class Executed:
+    """What a notebook has of an execution besides its code."""
+
+    execution_count: int | None
+    outputs: Sequence[Output]
+
+
+@attrs.frozen
 class SourceCell:
     """A cell of a document, of whatever format. `text` is what the kernel or the reader gets."""
 
@@ -85,7 +93,7 @@ def _prose(document: Document, start: int, end: int) -> Iterator[SourceCell]:
 
 def notebook_text(
     cells: Sequence[SourceCell],
-    records: Mapping[int, Record],
+    records: Mapping[int, Record | Executed],
     kernels: Sequence[Kernel],
     metadata: Mapping[str, Any],
 ) -> str:
@@ -119,7 +127,9 @@ def notebook_text(
     return text + "\n"
 
 
-def _cell(v4: Any, index: int, cell: SourceCell, record: Record | None, main: set[str]) -> Any:
+def _cell(
+    v4: Any, index: int, cell: SourceCell, record: Record | Executed | None, main: set[str]
+) -> Any:
     # Ids that stay the same from run to run keep differences between two runs small.
     fields = {"id": f"cell-{index + 1}", "metadata": {}, **cell.notebook, "source": cell.text}
     if cell.kind == "markdown":

@@ -9,6 +9,7 @@ from lsprotocol import types
 
 from carpo_lsp.features import texts, tracebacks
 from carpo_lsp.features.shown import shown
+from carpo_lsp.journal.lines import SERVER_ENDED
 
 if TYPE_CHECKING:
     from carpo_lsp.features.shown import Shown
@@ -93,7 +94,8 @@ def state_words(each: Shown, now: float) -> str:
         case "aborted":
             return "✗ not run"
         case "died":
-            return "✗ the kernel died"
+            ended = (record.error or {}).get("ename") == SERVER_ENDED
+            return "✗ the server ended" if ended else "✗ the kernel died"
 
 
 def duration(seconds: float) -> str:

@@ -41,16 +41,11 @@ class Changes:
 
     def __init__(self, *, whole: bool = False) -> None:
         """`whole`: nothing came before."""
-        self._cleared = whole
+        self._whole = self._cleared = whole
         self._clear_next = False
         self._moved: Output | None = None
         self._updates: dict[str, Output] = {}
         self._shown: list[tuple[Output | _Text, str | None]] = []
-
-    def __bool__(self) -> bool:
-        return bool(
-            self._cleared or self._clear_next or self._moved or self._updates or self._shown
-        )
 
     def add(self, event: OutputChanged) -> None:
         """Take a change as a kernel makes it."""
@@ -82,12 +77,13 @@ class Changes:
                 self._clear()
             self._append(output, display_id)
         elif kind == "move":
-            if self._shown and isinstance(self._shown[-1][0], _Text):
-                self._shown[-1] = (output, None)
-            elif self._shown or self._cleared:
+            last = self._shown[-1][0] if self._shown else None
+            if isinstance(last, _Text) and last.name == output["name"]:
+                self._shown.pop()
+            if self._shown or self._cleared:
                 self._shown.append((output, None))
             else:
-                self._moved = output  # the text before it is in what came before
+                self._moved = output  # the text may have begun in what came before
         elif kind == "update" and display_id is not None:
             self._update(output, display_id)
 
@@ -123,27 +119,24 @@ class Changes:
             told = {key: value for key, value in fields.items() if value is not None}
             return line("output", msg_id, kind=kind, **told)
 
-        if self._cleared:
+        if self._cleared and not self._whole:
             yield output_line("clear")
         if self._moved:
             yield output_line("move", output=self._moved)
         for display_id, output in self._updates.items():
             yield output_line("update", output=output, displayId=display_id)
-        for output, shown_as in self.shown():
+        for output, shown_as in self._outputs():
             yield output_line("append", output=output, displayId=shown_as)
         if self._clear_next:
             yield output_line("clear", wait=True)
 
-    def shown(self) -> Iterator[tuple[Output, str | None]]:
-        """The outputs, with the display ids that they can be updated by."""
-        if self._moved:
-            yield self._moved, None
+    def outputs(self) -> list[Output]:
+        """All outputs as a reader gets them: pointers are to files that are still there."""
+        return [_checked(output) for output, _ in self._outputs()]
+
+    def _outputs(self) -> Iterator[tuple[Output, str | None]]:
         for entry, shown_as in self._shown:
             yield (entry.output() if isinstance(entry, _Text) else entry), shown_as
-
-    def outputs(self) -> list[Output]:
-        """The outputs as a reader gets them: pointers are to files that are still there."""
-        return [_checked(output) for output, _ in self.shown()]
 
 
 def _checked(output: Output) -> Output:

@@ -31,6 +31,9 @@ Line = dict[str, Any]
 NO_DOCUMENT: Final = "none"
 """The key of executions whose code came without a document."""
 
+SERVER_ENDED: Final = "ServerEnded"
+"""The `ename` of the error of executions whose server has gone while they ran."""
+
 _OUTPUT: Final = b'{"type": "output", "msg": "'
 
 
@@ -46,6 +49,14 @@ class Place:
     """The number of the cell in its document, from 0, when the whole cell was run."""
     notebook: str | None = None
     """The notebook that the document is a cell of."""
+
+    @classmethod
+    def from_wire(cls, told: dict[str, Any] | None) -> Place | None:
+        """The place that JSON tells of; None where it tells of none."""
+        try:
+            return protocol.parse(cls, told) if told is not None else None
+        except InvalidParams:
+            return None
 
     @property
     def owner(self) -> str:

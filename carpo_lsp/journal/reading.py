@@ -16,16 +16,13 @@ from carpo_lsp.journal.changes import Changes
 from carpo_lsp.kernels.events import TERMINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from carpo_lsp.journal.lines import Entry, Line
     from carpo_lsp.kernels.events import Output
 
 log = logging.getLogger(__name__)
-
-SERVER_ENDED: Final = "ServerEnded"
-"""The `ename` of the error of executions whose server has gone while they ran."""
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 """Bytes of outputs that are read for one document."""
@@ -76,7 +73,7 @@ def outputs_of(
             if msg_id is None or msg_id not in wanted:
                 continue
             try:
-                changes.setdefault(msg_id, Changes()).read(lines.decode(raw))
+                changes.setdefault(msg_id, Changes(whole=True)).read(lines.decode(raw))
             except (ValueError, KeyError) as error:
                 problem(f"{file}:{number}: left out: {error}")
     return {msg_id: each.outputs() for msg_id, each in changes.items()}
@@ -88,7 +85,7 @@ def ended(entry: Entry) -> Entry:
         return entry
     if entry.state == "queued":
         return attrs.evolve(entry, state="aborted")
-    error = {"ename": SERVER_ENDED, "evalue": ENDED_REASON, "traceback": []}
+    error = {"ename": lines.SERVER_ENDED, "evalue": ENDED_REASON, "traceback": []}
     return attrs.evolve(entry, state="died", error=error)
 
 
@@ -172,14 +169,14 @@ def last_executions(
         size += entry.size
         if size <= MOST_BYTES:
             chosen.insert(0, entry)
-    return _with_outputs(found, chosen)
+    return with_outputs(found, chosen)
 
 
 def find(root: Path, execution_id: str, own: Path | None) -> tuple[Entry, list[Output]] | None:
     """See `Journal.find`."""
     found = executions(root, but=own)
     same = [entry for entry in found.entries.values() if entry.execution_id == execution_id]
-    return _with_outputs(found, [ended(same[-1])])[0] if same else None
+    return with_outputs(found, [ended(same[-1])])[0] if same else None
 
 
 def open_executions(
@@ -192,9 +189,12 @@ def open_executions(
         for entry in found.entries.values()
         if entry.kernel.kernel_id == kernel_id and entry.state not in TERMINAL and not entry.live
     ]
-    return _with_outputs(found, unended)
+    return with_outputs(found, unended)
 
 
-def _with_outputs(found: Found, chosen: list[Entry]) -> list[tuple[Entry, list[Output]]]:
-    outputs = outputs_of(found.files, {entry.msg_id for entry in chosen})
+def with_outputs(
+    found: Found, chosen: Sequence[Entry], *, problem: Callable[[str], None] = log.warning
+) -> list[tuple[Entry, list[Output]]]:
+    """Executions that were found, with their outputs."""
+    outputs = outputs_of(found.files, {entry.msg_id for entry in chosen}, problem=problem)
     return [(entry, outputs.get(entry.msg_id, [])) for entry in chosen]
