@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any, Final
-
-import zmq
-import zmq.asyncio
+from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
-from carpo_lsp.kernels.messages import Request
-from carpo_lsp.kernels.sockets import address, secure
+from carpo_lsp.kernels.heartbeat import PORT, until_gone
+from carpo_lsp.kernels.messages import Message, Request
 
-BEAT: Final = 1.0
-"""Seconds between heartbeats."""
+if TYPE_CHECKING:
+    import zmq
 
-MISSED: Final = 5
-"""Heartbeats without an answer after which the kernel counts as gone."""
+ARRIVAL: Final = 5.0
+"""Seconds within which the heartbeat of a kernel that is there is reached."""
+
+ABSENCE: Final = 1.0
+"""Seconds after which a kernel whose heartbeat has left counts as gone."""
 
 FIELDS: Final = ("transport", "ip", "shell_port", "iopub_port", "stdin_port", "control_port")
 
@@ -43,7 +43,8 @@ def read_connection_file(path: str) -> dict[str, Any]:
 
 
 class AttachedConnection:
-    """A `Connection` to a running kernel. Its death is told by its heartbeat."""
+    """A `Connection` to a running kernel. Its death is told by its heartbeat's connection: code may
+    keep a kernel from answering for as long as it likes."""
 
     owned = False
     pid = None
@@ -62,10 +63,11 @@ class AttachedConnection:
         self._context = context
         self._channels: Channels | None = None
         self._heart: asyncio.Task[None] | None = None
+        self._heard = False
 
     async def start(self) -> None:
-        self._channels = Channels(self._context, self._info, self._on_message)
-        self._heart = asyncio.create_task(self._listen())
+        self._channels = Channels(self._context, self._info, self._take)
+        self._heart = asyncio.create_task(self._until_gone())
 
     def send(self, request: Request) -> None:
         if self._channels is not None:
@@ -93,33 +95,17 @@ class AttachedConnection:
     async def wait_closed(self) -> Exit:
         assert self._heart is not None, "wait_closed before start"
         await asyncio.shield(self._heart)
-        return Exit(None, "", "The kernel no longer answers its heartbeat.", "lost")
+        reason = "The kernel is gone: nothing is left at the address of its heartbeat."
+        return Exit(None, "", reason, "lost")
 
-    async def _listen(self) -> None:
-        """Send heartbeats until several in a row go without an answer."""
-        if "hb_port" not in self._info:
-            await asyncio.Event().wait()  # nothing tells of this kernel's death
-        context = zmq.asyncio.Context.shadow(self._context.underlying)
-        missed = 0
-        socket = self._open(context)
-        try:
-            while missed < MISSED:
-                await socket.send(b"ping")
-                if await socket.poll(int(BEAT * 1000)):
-                    await socket.recv()
-                    missed = 0
-                    await asyncio.sleep(BEAT)
-                else:
-                    missed += 1
-                    # A request socket that got no answer takes no further request.
-                    socket.close()
-                    socket = self._open(context)
-        finally:
-            socket.close()
+    def _take(self, message: Message) -> None:
+        self._heard = True
+        self._on_message(message)
 
-    def _open(self, context: zmq.asyncio.Context) -> zmq.asyncio.Socket:
-        socket = context.socket(zmq.REQ)
-        socket.linger = 0
-        secure(socket, self._info)
-        socket.connect(address(self._info, "hb"))
-        return socket
+    async def _until_gone(self) -> None:
+        """Return when the kernel is gone, as far as that can be told."""
+        if PORT in self._info:
+            found = await until_gone(self._context, self._info, ARRIVAL, ABSENCE)
+            if found or not self._heard:
+                return
+        await asyncio.Event().wait()  # it is there, but nothing would tell of its death

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 CLOSING: Final = 2.0
 """Seconds all kernels have to end with the program. Five are promised, on busy machines too."""
 
+BEAT: Final = 1.0
+"""Seconds that a kernel has to answer a heartbeat."""
+
 MAX_SOCKETS = 16384
 """ZeroMQ's default of 1,023 sockets is enough for 250 kernels."""
 
@@ -100,6 +103,7 @@ class KernelManager:
             self._on_event,
             timeout=options.timeout,
             limits=options.limits,
+            beat=self._beat,
         )
         self._kernels[state_id] = state
         state.start()
@@ -121,7 +125,7 @@ class KernelManager:
         # What it is, it will tell itself.
         name = f"The kernel of {connection_file}"
         spec = Spec(name="", path="", argv=(), display_name=name, language="")
-        state = KernelState(state_id, spec, connect, self._on_event)
+        state = KernelState(state_id, spec, connect, self._on_event, beat=self._beat)
         self._kernels[state_id] = state
         state.start()
         return state
@@ -182,6 +186,11 @@ class KernelManager:
             cwd=cwd,
             env=env,
         )
+
+    async def _beat(self, connection_file: str) -> bool | None:
+        from carpo_lsp.kernels.heartbeat import beat
+
+        return await beat(self.context, connection_file, BEAT)
 
     def _new_id(self, kernel_id: str | None) -> str:
         kernel_id = kernel_id or str(uuid4())

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from typing import TYPE_CHECKING, Final
 
 import psutil
-
-from carpo_lsp.protocol import Resources
 
 if TYPE_CHECKING:
     import signal
@@ -113,25 +110,3 @@ def kill_all(processes: Iterable[psutil.Process]) -> None:
             process.kill()
         except psutil.Error:
             continue
-
-
-def resources(pid: int) -> Resources | None:
-    """Memory and processor use of a process and all below it; None when it is gone.
-
-    The processor's share is of one core, since the process started.
-    """
-    try:
-        root = psutil.Process(pid)
-        rss = 0
-        cpu = 0.0
-        for process in [root, *root.children(recursive=True)]:
-            try:
-                rss += process.memory_info().rss
-                times = process.cpu_times()
-                cpu += times.user + times.system
-            except psutil.Error:
-                continue
-        elapsed = max(time.time() - root.create_time(), 0.001)
-    except psutil.Error:
-        return None
-    return Resources(rss_bytes=rss, cpu_percent=round(100 * cpu / elapsed, 1))

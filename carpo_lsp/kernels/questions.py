@@ -48,6 +48,11 @@ class Questions:
         features = (self.info or {}).get("supported_features")
         return isinstance(features, list) and SUBSHELLS in features
 
+    @property
+    def waiting(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._requests.waiting
+
     async def ask(
         self, msg_type: str, content: dict[str, Any], *, aside: bool = False
     ) -> dict[str, Any]:

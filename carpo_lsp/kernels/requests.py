@@ -29,6 +29,10 @@ class Requests:
     def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
+    @property
+    def waiting(self) -> bool:
+        return bool(self._waiting)
+
     def expect(self, msg_id: str) -> asyncio.Future[dict[str, Any]]:
         """Register a request before it is sent. The future holds the content of its reply."""
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()

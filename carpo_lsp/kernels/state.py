@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp import protocol
 from carpo_lsp.errors import KernelDied, KernelTimeout
-from carpo_lsp.kernels import process
 from carpo_lsp.kernels.death import Why
 from carpo_lsp.kernels.events import Cause, Event, KernelStatus, StatusChanged
 from carpo_lsp.kernels.life import GRACE, Life
@@ -15,9 +14,12 @@ from carpo_lsp.kernels.limits import Limiter
 from carpo_lsp.kernels.questions import Questions
 from carpo_lsp.kernels.queue import ExecutionQueue
 from carpo_lsp.kernels.specs import canonical
+from carpo_lsp.kernels.supervised import Supervised
+from carpo_lsp.kernels.usage import Meter
+from carpo_lsp.kernels.vigil import Vigil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from carpo_lsp.kernels.connection import Connection, OnMessage
     from carpo_lsp.kernels.evaluation import Evaluation
@@ -30,6 +32,10 @@ log = logging.getLogger(__name__)
 SETTLING: Final = {"r": 0.5}
 """Seconds after its first message, by language, in which an interrupt would end the kernel.
 IRkernel says that it runs the code before it can be interrupted there, and nothing when it can."""
+
+
+async def no_beat(connection_file: str) -> None:
+    """The heartbeat of a kernel that is said to have none."""
 
 
 class KernelState:
@@ -47,10 +53,14 @@ class KernelState:
         *,
         timeout: float | None = None,
         limits: protocol.Limits | None = None,
+        beat: Callable[[str], Awaitable[bool | None]] = no_beat,
     ) -> None:
+        """`beat`: whether the kernel of a connection file answers its heartbeat, None without one."""
         self.kernel_id = kernel_id
         self._emit = emit
         self._limits = limits
+        self._beat = beat
+        self._meter = Meter()
         self._connection = connect(self.dispatch)
         send = self._connection.send
         self._questions = Questions(kernel_id, send, emit)
@@ -122,7 +132,7 @@ class KernelState:
             pending=self.executions.pending,
             started_at=self.started_at,
             last_activity=self.last_activity,
-            resources=process.resources(pid) if resources and pid is not None else None,
+            resources=self._meter.resources(pid) if resources and pid is not None else None,
             kernel_info=self.info if info else None,
         )
 
@@ -163,8 +173,11 @@ class KernelState:
         )
 
     def _watchers(self) -> Iterator[Coroutine[Any, Any, None]]:
+        self._meter = Meter()
+        watched = Supervised(self, self._questions, self._meter)
+        yield Vigil(watched).watch()
         if self._limits is not None:
-            yield Limiter(self._limits, self).watch()
+            yield Limiter(self._limits, watched).watch()
 
     # Its executions
 
@@ -194,21 +207,17 @@ class KernelState:
     def _on_changed(self) -> None:
         self._life.look_at_work()
 
-    # Its limits, see `limits.Limited`
+    # What is done by those who watch it, see `supervised.py`
 
     @property
-    def memory(self) -> int | None:
-        pid = self._connection.pid
-        used = process.resources(pid) if pid is not None else None
-        return used.rss_bytes if used is not None else None
+    def pid(self) -> int | None:
+        """Its process, where that is on this machine and known."""
+        return self._connection.pid
 
-    @property
-    def running(self) -> tuple[str, float] | None:
-        return self.executions.running
-
-    @property
-    def idle(self) -> bool:
-        return not self.executions.busy
+    async def beat(self) -> bool | None:
+        """Whether it answers a heartbeat soon; None where it has none."""
+        file = self._connection.connection_file
+        return await self._beat(file) if file is not None else None
 
     def warn(self, reason: str, cause: Cause = "limit") -> None:
         """Tell something of the kernel that does not change its status."""

@@ -176,7 +176,7 @@ async def test_what_runs_while_we_attach(frontend: Frontend, events: Events, ker
 async def test_the_death_of_an_attached_kernel(
     frontend: Frontend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attached, "BEAT", 0.05)
+    monkeypatch.setattr(attached, "ABSENCE", 0.2)
     kernel = await frontend.start_kernel(str(FAKE))
     async with Frontend() as other:
         events = Events(other)
@@ -198,7 +198,7 @@ async def test_the_death_of_an_attached_kernel(
 async def test_a_kernel_that_is_not_there(
     frontend: Frontend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attached, "BEAT", 0.02)
+    monkeypatch.setattr(attached, "ARRIVAL", 0.1)
     kernel = await frontend.start_kernel(str(FAKE))
     content = read_json(frontend.get_kernel(kernel).connection_file)
     await frontend.shutdown_kernel(kernel)

@@ -1,0 +1,94 @@
+"""The heartbeat channel of a kernel, which sends back whatever it is sent.
+
+Many kernels answer it from a thread of its own, whatever their code does; others only between one
+execution and the next. That something listens at its address is known in either case: ZeroMQ tells
+when the other side has left, which it does when its process ends.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import zmq
+import zmq.asyncio
+from zmq.utils.monitor import recv_monitor_message
+
+from carpo_lsp.deadlines import Deadline
+from carpo_lsp.kernels.sockets import address, secure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PORT: Final = "hb_port"
+
+
+async def beat(context: zmq.Context[Any], connection_file: str, seconds: float) -> bool | None:
+    """Whether the kernel of a connection file answers one heartbeat within some seconds.
+
+    None where the file tells of no heartbeat.
+    """
+    info = _read(connection_file)
+    if info is None or PORT not in info:
+        return None
+    # One that got no answer takes no further request, so there is a socket for each.
+    socket = _open(context, info, zmq.REQ)
+    try:
+        async with Deadline(seconds):
+            socket.connect(address(info, "hb"))
+            await socket.send(b"ping")
+            await socket.recv()
+    except TimeoutError:
+        return False
+    finally:
+        socket.close()
+    return True
+
+
+async def until_gone(
+    context: zmq.Context[Any], info: Mapping[str, Any], arrival: float, absence: float
+) -> bool:
+    """Return when nothing is at the address of a kernel's heartbeat.
+
+    That is so when nothing has come within `arrival` seconds, or what was there has left and not
+    come back within `absence` seconds. Returns whether anything has been there.
+    """
+    socket = _open(context, info, zmq.REQ)
+    events = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED
+    news = socket.get_monitor_socket(events)
+    found = False
+    try:
+        socket.connect(address(info, "hb"))
+        while True:
+            try:
+                async with Deadline(absence if found else arrival):
+                    await _hear(news, zmq.Event.HANDSHAKE_SUCCEEDED)
+            except TimeoutError:
+                return found
+            found = True
+            await _hear(news, zmq.Event.DISCONNECTED)
+    finally:
+        socket.disable_monitor()
+        news.close()
+        socket.close()
+
+
+def _read(connection_file: str) -> dict[str, Any] | None:
+    try:
+        info = json.loads(Path(connection_file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return info if isinstance(info, dict) else None
+
+
+async def _hear(news: Any, wanted: zmq.Event) -> None:
+    while (await recv_monitor_message(news))["event"] != wanted:
+        pass
+
+
+def _open(context: zmq.Context[Any], info: Mapping[str, Any], kind: int) -> zmq.asyncio.Socket:
+    socket = zmq.asyncio.Context.shadow(context.underlying).socket(kind)
+    socket.linger = 0
+    secure(socket, info)
+    return socket

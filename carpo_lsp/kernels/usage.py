@@ -1,0 +1,83 @@
+"""What the processes of a kernel use: memory, processor time, and whether they may run at all."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from carpo_lsp.protocol import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WINDOW: Final = 0.5
+"""Seconds over which the use of the processor is measured at the least."""
+
+STOPPED: Final = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
+
+
+class Meter:
+    """Measures a process and all below it, from its start on."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since, self._spent = clock(), 0.0
+        self._percent: float | None = None
+
+    def resources(self, pid: int) -> Resources | None:
+        """Bytes of memory and percent of one core since the last look; None when it is gone."""
+        rss = 0
+        spent = 0.0
+        for process in _tree(pid):
+            try:
+                rss += process.memory_info().rss
+                spent += _seconds(process)
+            except psutil.Error:
+                continue
+        if rss == 0:
+            return None
+        now = self._clock()
+        elapsed = now - self._since
+        if self._percent is None or elapsed >= WINDOW:
+            # What has ended takes its time with it, and what was there before us brings it along.
+            share = max(spent - self._spent, 0.0) / max(elapsed, 0.001)
+            self._percent = round(min(100 * share, 100.0 * (psutil.cpu_count() or 1)), 1)
+            self._since, self._spent = now, spent
+        return Resources(rss_bytes=rss, cpu_percent=self._percent)
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time that a process and all below it have used; None when it is gone."""
+    spent = None
+    for process in _tree(pid):
+        try:
+            spent = (spent or 0.0) + _seconds(process)
+        except psutil.Error:
+            continue
+    return spent
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process has been stopped, by SIGSTOP or a debugger, and not been continued."""
+    try:
+        return psutil.Process(pid).status() in STOPPED
+    except psutil.Error:
+        return False
+
+
+def _tree(pid: int) -> Iterator[psutil.Process]:
+    try:
+        root = psutil.Process(pid)
+        yield root
+        yield from root.children(recursive=True)
+    except psutil.Error:
+        return
+
+
+def _seconds(process: psutil.Process) -> float:
+    """With those of children that have ended; psutil has no such times on some systems."""
+    times = process.cpu_times()
+    ended = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    return float(times.user + times.system + ended)
