@@ -45,14 +45,14 @@ def may_open_header(lines: Sequence[str]) -> bool:
     return bool(_RULE.match(lines[0])) and len(lines) > 1 and lines[1].strip() != ""
 
 
-def front_matter(lines: Sequence[str]) -> Header | None:
-    """The header of a markdown document: a `---` block at its very start."""
-    if not may_open_header(lines):
-        return None
-    for end in range(1, len(lines)):
-        if _END.match(lines[end]):
-            return _read(lines[1:end], end + 1)
-    return None
+def ends_header(line: str) -> bool:
+    """Whether a line ends a YAML block that has been opened."""
+    return line.startswith(("---", "...")) and _END.match(line) is not None
+
+
+def front_matter(lines: Sequence[str], end_line: int) -> Header:
+    """The header of a markdown document: a `---` block at its start, up to `end_line`."""
+    return _read(lines[1 : end_line - 1], end_line)
 
 
 def script_header(lines: Sequence[str], markers: Sequence[str]) -> Header | None:

@@ -2,10 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import markdown_it
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from carpo_lsp.documents.cells import prefix_width
 from carpo_lsp.documents.document import Document
@@ -249,34 +246,6 @@ def test_a_cell_keeps_its_key_while_its_fence_lives() -> None:
     assert len(set(keys.values())) == 3
 
 
-FLAT = "---\na: b\n---\ntext\n```python\nx = 1\n```\ntext\n\n```r\ny\n```\n"
-NESTED = "- a\n  ```r\n  x\n  ```\n\n<p>\n\n```python\nx\n```\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "place", "new"),
-    [
-        (FLAT, (3, 2), "abc"),
-        (FLAT, (3, 0), "\n\n- list\n"),
-        (FLAT, (7, 0), "> quote\n    indented\n"),
-        (FLAT, (5, 0), "- <p>\n\n# head\n"),
-        (FLAT, (5, 5), "\n    `` ~~"),
-        (FLAT, (12, 0), "the end\n"),
-        (NESTED, (8, 1), "\n<p>\n- y"),
-    ],
-)
-def test_edits_that_cannot_touch_a_fence_do_not_parse(
-    text: str, place: tuple[int, int], new: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tested = document(text)
-    tested.cells()
-    with monkeypatch.context() as patch:
-        patch.setattr(markdown_it, "MarkdownIt", None)
-        edit(tested, place, place, new)
-        cells = tested.cells()
-    assert cells == document(tested.text()).cells()
-
-
 @pytest.mark.parametrize(
     ("text", "place", "new"),
     [
@@ -296,52 +265,3 @@ def test_edits_that_touch_fences(text: str, place: tuple[int, int], new: str) ->
     edit(tested, place, place, new)
     fresh = document(tested.text())
     assert (tested.cells(), tested.header()) == (fresh.cells(), fresh.header())
-
-
-LINE = st.sampled_from(
-    [
-        "```py", "```", "~~~r", "~~~", "````", " ```{r}", "    ```", "- ```py", "  ```", "  ```r",
-        "> ```py", "> ```", "> x", "- x", "1. x", "2. x", "  x", "    x", "x", "x", "", "", "---",
-        "...",
-        "===", "k: v", "<div>", "</div>", "<!--", "-->", "<b>", "[a]: /b '", "'", "#| eval: false",
-        "\tx", "\t```", "# h", "x ```", "<script>", "- <pre>",
-    ]
-)  # fmt: skip
-END = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"])
-LINES = st.lists(st.tuples(LINE, END).map("".join), max_size=8).map("".join)
-PLACE = st.builds(Position, st.integers(0, 9), st.integers(0, 6))
-
-
-# Beyond this, an edit is parsed no further at first.
-FILLER = st.sampled_from(["", "", "x\n" * 250, "> x\n" * 1100])
-
-
-@settings(max_examples=400)
-@given(
-    LINES,
-    st.builds(str.__add__, LINES, FILLER),
-    LINES,
-    st.lists(st.tuples(PLACE, PLACE, LINES | LINE), max_size=5),
-    st.booleans(),
-)
-def test_edited_cells_are_the_cells_of_the_edited_text(
-    before: str,
-    after: str,
-    end: str,
-    edits: list[tuple[Position, Position, str]],
-    ask_between: bool,
-) -> None:
-    tested = document(f"{before}```py\nx\n```\n{after}```{{r}}\n```\n{end}")
-    tested.cells()
-    for first, last, new in edits:
-        tested.apply([(Range(first, last), new)], 2)
-        if not ask_between:
-            continue
-        assert tested.cells() == document(tested.text()).cells()
-    fresh = document(tested.text())
-    assert tested.cells() == fresh.cells()
-    assert tested.header() == fresh.header()
-    assert len({cell.key for cell in tested.cells()}) == len(tested.cells())
-    for line in range(tested.line_count):
-        expected = [c for c in fresh.cells() if c.start_line <= line < c.end_line]
-        assert tested.cell_at(line) == (expected[0] if expected else None)
