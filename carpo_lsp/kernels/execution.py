@@ -8,8 +8,8 @@
 
 A terminal state needs the reply *and* idle: the reply may overtake the last output, and idle the
 reply. After it the machine yields nothing more, whatever it is fed. A kernel whose reply is there
-before it has published a thing does both at once, and its output may overtake idle as well: such an
-execution is `settling` until `give_up`.
+before it has published a thing does both at once, and idle may overtake its output as well: such an
+execution is `settling` until `give_up`, and so is one that is told to be `patient`.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Execution:
         self._reply: dict[str, Any] | None = {} if replied else None
         self._idle = False
         self._published = False
-        self._unordered = False
+        self.patient = False
+        """Whether output may come after the end, see above."""
 
     @property
     def done(self) -> bool:
@@ -193,7 +194,7 @@ class Execution:
                 self._count(message.content)
             case "execute_reply":
                 if self._reply is None:
-                    self._unordered = not self._published
+                    self.patient = self.patient or not self._published
                     self._reply = message.content
                     self._count(message.content)
                     yield from self._pages(message.content)
@@ -231,7 +232,7 @@ class Execution:
                     outputs.from_message(message),
                     outputs.display_id_of(message),
                 )
-        if self._reply is not None and self._idle and not self._unordered:
+        if self._reply is not None and self._idle and not self.patient:
             yield self._finish(self._reply)
 
     def answer(self) -> Iterator[Event]:

@@ -61,6 +61,8 @@ class ExecutionQueue:
         self._current: Execution | None = None
         self._probe: Probe | None = None
         self._settling: Timer | None = None
+        self._disorderly = False
+        """Whether the kernel has sent a result or an error after the end it belongs to."""
         self._entered = asyncio.Event()
         self._over = asyncio.Event()
         self._externals = Externals(kernel_id)
@@ -210,6 +212,10 @@ class ExecutionQueue:
             return False  # the rest of what a kernel that is being ended had to say
         elif message.channel == "iopub" and message.parent_type in ("execute_request", ""):
             late = not message.parent_id or message.parent_id in self._ended
+            if late and message.msg_type in ("execute_result", "error"):
+                self._disorderly = True  # deno's may overtake each other at any time
+                if current is not None:
+                    current.patient = True
             self._tell(self._externals.feed(message, late))
             self._changed()
         else:
@@ -225,6 +231,7 @@ class ExecutionQueue:
         self._current = self._waiting.popleft()
         self._entered.clear()
         self._over = asyncio.Event()
+        self._current.patient = self._disorderly
         request = self._current.begin()
         self._changed()
         self._send(request)

@@ -18,7 +18,7 @@ from support import MISBEHAVING, Events, check_order, liar_spec, text_of
 
 from carpo_lsp.errors import KernelStartFailed, NoInputPending
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.kernels import life, probe
+from carpo_lsp.kernels import life, probe, queue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -101,7 +101,7 @@ TABLE: dict[str, dict[str, Any]] = {
 }
 """Lie to what is to be seen of the execution, where it is not `ok` with both lines around it."""
 
-ELSEWHERE = {"two-questions", "neither", "idle-early"}
+ELSEWHERE = {"two-questions", "neither", "idle-early", "result-after-the-end"}
 """Lies that tests of their own tell."""
 
 
@@ -304,6 +304,21 @@ async def test_output_that_overtakes_its_end(frontend: Frontend, tmp_path: Path)
         )
         assert (result.state, text_of(result.outputs)) == ("ok", "after its end\n")
     await answers(frontend, kernel)
+    await frontend.shutdown_kernel(kernel)
+
+
+async def test_results_after_the_end_are_waited_for_once_there_was_one(
+    frontend: Frontend, events: Events, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(queue, "SETTLE", 0.5)
+    kernel = await frontend.start_kernel(liar_spec(tmp_path))
+    lie = "result-after-the-end"
+    results = [await frontend.execute_code(kernel, lie) for _ in range(3)]
+    assert [result.state for result in results] == ["ok"] * 3
+    outside = [result for result in results if not result.outputs]
+    assert len(outside) <= 1
+    shown = [event for event in events.all if getattr(event, "kind", None) == "append"]
+    assert len(shown) == 3, "none is lost"
     await frontend.shutdown_kernel(kernel)
 
 

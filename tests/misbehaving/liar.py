@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -240,6 +241,12 @@ class Lies(Script):
         self.send_reply()
         self.become_idle()
         self.do_stream("stdout afterwards")
+
+    def do_result_after_the_end(self, rest: str) -> None:
+        self.send_reply()
+        self.become_idle()
+        time.sleep(0.02)  # long enough for who waits for nothing to have gone
+        self.do_result("afterwards")
 
     def do_question_after_the_end(self, rest: str) -> None:
         self.send_reply()
