@@ -135,7 +135,13 @@ def test_a_key_in_code_or_prose_parses_nothing(parsed_lines: list[int]) -> None:
     tested = document("---\na: b\n---\n" + PLAIN * 20 + "```py\n" + "x\n" * 1000 + "```\n")
     tested.cells()
     del parsed_lines[:]
-    for line, text in ((4, "a"), (10, "b\n\n> q\n"), (120, "x = [\n]"), (700, "y\n"), (1, "c: d\n")):
+    for line, text in (
+        (4, "a"),
+        (10, "b\n\n> q\n"),
+        (120, "x = [\n]"),
+        (700, "y\n"),
+        (1, "c: d\n"),
+    ):
         apply(tested, Position(line, 0), Position(line, 0), text)
     found = tested.cells()
     assert not parsed_lines
