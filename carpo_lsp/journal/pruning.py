@@ -104,7 +104,7 @@ def _remove_outputs(session: Path) -> int:
 def _last_use(session: Path) -> float:
     """When something was written last."""
     times = [0.0]
-    for path in (session, *sessions.files(session)):
+    for path in (session / sessions.LOCK, *sessions.files(session)):
         with contextlib.suppress(FileNotFoundError):
             times.append(path.stat().st_mtime)
     return max(times)
