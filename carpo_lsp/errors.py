@@ -10,7 +10,9 @@
     ├── DocumentNotOpen           1006
     ├── NoKernelForLanguage       1007  data: hint
     ├── KernelTimeout             1008
-    └── KernelExists              1009
+    ├── KernelExists              1009
+    ├── Unauthorized              1010
+    └── KernelNotOurs             1011
 
 They are raised where the cause is known and mapped to JSON-RPC in one place, the server.
 """
@@ -115,3 +117,15 @@ class KernelExists(CarpoError):
     """The id chosen by the client is taken."""
 
     code = 1009
+
+
+class Unauthorized(CarpoError):
+    """A client of a server on a TCP port does not have its token."""
+
+    code = 1010
+
+
+class KernelNotOurs(CarpoError):
+    """Something was asked for that only a kernel can have which carpo has started."""
+
+    code = 1011

@@ -13,9 +13,11 @@ from carpo_lsp import protocol
 from carpo_lsp.choice import Wish, choose, environments_near, find_named
 from carpo_lsp.errors import ExecutionNotFound, KernelExists, KernelStartFailed
 from carpo_lsp.handle import ExecutionHandle
+from carpo_lsp.journal.lines import Place
 from carpo_lsp.kernels import environments
 from carpo_lsp.kernels.events import (
     Event,
+    ExecutionResumed,
     OutputChanged,
     StateChanged,
 )
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from carpo_lsp.journal.journal import Journal
-    from carpo_lsp.journal.lines import Place
     from carpo_lsp.kernels.evaluation import Evaluation
     from carpo_lsp.kernels.messages import Request
     from carpo_lsp.kernels.specs import Spec
@@ -93,6 +94,8 @@ class Frontend:
         return unsubscribe
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, ExecutionResumed):
+            self._resume(event)
         if self.output_limit is not None and isinstance(event, OutputChanged) and event.output:
             spool = self._spool_of(event.execution_id) or self.spool
             event = attrs.evolve(event, output=spool.shrink(event.output, self.output_limit))
@@ -287,11 +290,22 @@ class Frontend:
         state = self.manager.get(kernel_id)
         state.require_alive()
         execution_id = self.new_execution_id(execution_id)
-        execution = Execution(kernel_id, execution_id, code, options)
+        wire = protocol.to_wire(place) if place is not None else None
+        execution = Execution(kernel_id, execution_id, code, options, place=wire)
         if self.journal is not None:
             self.journal.begin(execution, state.spec, place)
         texts = self._spool_of(execution_id)
         return state, self.transcript.open(kernel_id, execution_id, code, texts), execution
+
+    def _resume(self, event: ExecutionResumed) -> None:
+        """Open a record for an execution that another server has begun."""
+        if self.journal is not None:
+            execution = Execution(event.kernel_id, event.execution_id, event.code)
+            execution.msg_id = event.msg_id
+            spec = self.manager.get(event.kernel_id).spec
+            self.journal.begin(execution, spec, Place.from_wire(event.place))
+        texts = self._spool_of(event.execution_id)
+        self.transcript.open(event.kernel_id, event.execution_id, event.code, texts)
 
     def _spool_of(self, execution_id: str) -> Spool | None:
         """The spool of an execution whose big outputs are to stay, with the journal."""

@@ -366,6 +366,7 @@ class Kernel:
     started_at: str | None
     last_activity: str | None
     resources: Resources | None
+    kept: bool = False
     kernel_info: dict[str, Any] | None = None
 
 
@@ -500,9 +501,9 @@ class KernelStatus:
     reason: str | None = None
     exit_code: int | None = None
     stderr_tail: str | None = None
-    kernel: Kernel
     cause: str | None = None
     """Why, for programs; an addition to version 1.0."""
+    kernel: Kernel
 
 
 @attrs.frozen(kw_only=True)

@@ -10,10 +10,12 @@ import attrs
 from carpo_lsp import protocol
 from carpo_lsp.kernels.events import (
     TERMINAL,
+    ExecutionResumed,
     InputRequested,
     MessageReceived,
     OutputChanged,
     StateChanged,
+    StatusChanged,
 )
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.spool import SpooledText
@@ -71,7 +73,7 @@ class Pusher:
 
     def on_event(self, event: Event) -> None:
         """Take an event; to be subscribed to a Frontend."""
-        if not self._workspace.client.wants_notifications:
+        if not self._workspace.client.wants_notifications or isinstance(event, ExecutionResumed):
             return
         if isinstance(event, OutputChanged) and _is_plain_text(event):
             self._add_text(event)
@@ -171,7 +173,7 @@ class Pusher:
                         buffers=message.buffers,
                     ),
                 )
-            case _:
+            case StatusChanged():
                 self._notify(
                     protocol.KERNEL_STATUS,
                     protocol.KernelStatus(

@@ -66,7 +66,7 @@ class AttachedConnection:
         self._heard = False
 
     async def start(self) -> None:
-        self._channels = Channels(self._context, self._info, self._take)
+        self._channels = Channels(self._context, self._info, self._take, self.connection_file)
         self._heart = asyncio.create_task(self._until_gone())
 
     def send(self, request: Request) -> None:
@@ -76,6 +76,10 @@ class AttachedConnection:
     async def wait_for_stdin(self) -> None:
         if self._channels is not None:
             await self._channels.wait_for_stdin()
+
+    def hold_back(self) -> None:
+        if self._channels is not None:
+            self._channels.hold_back()
 
     async def interrupt(self) -> None:
         # A process that is not ours gets no signals; ipykernel and others take the request too.

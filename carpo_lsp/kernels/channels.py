@@ -24,6 +24,12 @@ BATCH: Final = 64
 """Messages read from one channel before other work on the loop gets its turn. Reading goes on in
 the next turn, so a flooding kernel is read at full speed without delaying its neighbours."""
 
+TURN: Final = 1024 * 1024
+"""Bytes of messages read from one channel in a turn; the message that exceeds them is the last."""
+
+AHEAD: Final = 64
+"""Output messages that wait in this process when the others may wait in the kernel."""
+
 
 class Channels:
     """The open sockets of one kernel, described by the content of its connection file."""
@@ -33,8 +39,9 @@ class Channels:
         context: zmq.Context[zmq.Socket[bytes]],
         info: Mapping[str, Any],
         on_message: Callable[[Message], None],
+        name: str = "",
     ) -> None:
-        self._codec = Codec(info)
+        self.codec = Codec(info, name)
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
@@ -56,7 +63,7 @@ class Channels:
         info: Mapping[str, Any],
         channel: Channel,
     ) -> zmq.Socket[bytes]:
-        socket = open_socket(context, info, channel, self._codec.identity)
+        socket = open_socket(context, info, channel, self.codec.identity)
         self._loop.add_reader(socket.fileno(), self._read, channel)
         return socket
 
@@ -66,7 +73,7 @@ class Channels:
         if socket is None:
             return
         try:
-            socket.send_multipart(self._codec.encode(request), zmq.NOBLOCK)
+            socket.send_multipart(self.codec.encode(request), zmq.NOBLOCK)
         except zmq.Again:
             # Without a send limit this means that there is no peer to queue for.
             log.warning("The kernel takes no messages on its %s channel", request.channel)
@@ -77,18 +84,29 @@ class Channels:
         socket = self._sockets.get(channel)
         if socket is None:
             return
+        room = TURN
         for _ in range(BATCH):
             try:
                 frames = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
             self._arrived.set()
-            message = self._codec.decode(channel, frames)
+            message = self.codec.decode(channel, frames)
             if message is not None:
-                self._on_message(message)
+                try:
+                    self._on_message(message)
+                except Exception:  # one message's fault must not cost the others their reader
+                    log.exception("A %s on %s could not be handled", message.msg_type, channel)
             if channel not in self._sockets:  # the message made its receiver close us
                 return
+            room -= sum(map(len, frames))
+            if room < 0:
+                break
         self._loop.call_soon(self._read, channel)
+
+    def hold_back(self) -> None:
+        """Take output off the kernel only as fast as it is read here."""
+        self._sockets["iopub"].rcvhwm = AHEAD
 
     async def wait_for_stdin(self) -> None:
         """Wait until the stdin channel has its peer. On the others messages wait for theirs."""

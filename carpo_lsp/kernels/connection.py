@@ -6,8 +6,8 @@ implementations of `Connection`; nothing above this module knows which one it ta
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 
@@ -15,6 +15,7 @@ from carpo_lsp.kernels.messages import Message, Request
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Cause
+    from carpo_lsp.kernels.registry import Bound
 
 OnMessage = Callable[[Message], None]
 
@@ -32,6 +33,22 @@ class Exit:
     cause: Cause = "exited"
 
 
+@attrs.frozen
+class Running:
+    """A kernel that had been started by another server of ours, as it was left."""
+
+    info: dict[str, Any]
+    """Content of its kernel_info_reply."""
+    execution_count: int | None
+    since: str
+    """When it was started, ISO 8601, UTC."""
+    lost: int
+    """Bytes of messages that nobody has taken in and that could not be kept."""
+    begin: Callable[[OnMessage], None]
+    """Has what it has sent meanwhile given out from now on; gets the execute requests of the
+    servers that have left, in their places among the messages."""
+
+
 class Connection(Protocol):
     """A kernel, however it is reached. Messages arrive through the callback it was made with."""
 
@@ -47,11 +64,12 @@ class Connection(Protocol):
     def owned(self) -> bool:
         """Whether the kernel's life is ours to end."""
 
-    async def start(self) -> None:
+    async def start(self) -> Running | None:
         """Open the channels, starting the kernel first where it is ours to start.
 
         Raises `KernelStartFailed`. Returns once messages can be sent, which is before the kernel
-        is ready: that is for the caller to find out with a `kernel_info_request`.
+        is ready: that is for the caller to find out with a `kernel_info_request`, unless it was
+        there before and is known.
         """
 
     def send(self, request: Request) -> None:
@@ -63,6 +81,9 @@ class Connection(Protocol):
         A kernel drops a question without a word while its stdin channel has no peer, and the code
         that asked waits for ever.
         """
+
+    def hold_back(self) -> None:
+        """The kernel keeps the output that we have not taken: take little more than is read."""
 
     async def interrupt(self) -> None:
         """Interrupt what the kernel runs, in the way its kernelspec asks for."""
@@ -85,3 +106,52 @@ class Connection(Protocol):
 
         What it had sent before has been delivered by then.
         """
+
+
+@attrs.frozen
+class Keep:
+    """How a kernel is to be kept."""
+
+    minutes: float
+    """How long it may be idle without a server before it is ended; 0 for ever."""
+    documents: tuple[Bound, ...] = ()
+    """What is bound to it."""
+
+
+@attrs.frozen(kw_only=True)
+class Work:
+    """What a kernel does at the moment it is to be kept."""
+
+    info: dict[str, Any]
+    """Content of its kernel_info_reply."""
+    execution_count: int | None
+    running: Callable[[], Request | None]
+    """The request of the execution in flight, if there is one."""
+    idle: Callable[[], Awaitable[None]]
+    """Waits until none is, be it that the kernel is gone."""
+
+
+@runtime_checkable
+class Keepable(Protocol):
+    """What a connection can do besides when its kernel may outlive this process."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the kernel goes on when this process ends."""
+
+    async def keep(self, minutes: float, documents: tuple[Bound, ...], work: Work) -> None:
+        """Have the kernel go on when this process ends, until it has been idle for `minutes`
+        (0: for ever) without a server.
+
+        From the first moment it is not ended with us; when this returns, nothing it sends gets
+        lost by our end. Raises `CarpoError`.
+        """
+
+    def release(self) -> None:
+        """Have the kernel end with this process after all."""
+
+    def acknowledge(self) -> None:
+        """What the kernel has sent so far need not be told to another server."""
+
+    async def leave(self) -> None:
+        """Let go of a kept kernel, which goes on."""

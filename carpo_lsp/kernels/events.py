@@ -50,6 +50,19 @@ class StateChanged:
 
 
 @attrs.frozen
+class ExecutionResumed:
+    """An execution that a server has left in a kept kernel begins anew here: all it has shown
+    since it was sent comes again. Told before its first state."""
+
+    kernel_id: str
+    execution_id: str
+    msg_id: str
+    code: str
+    place: dict[str, Any] | None
+    """What was given as the place of its code."""
+
+
+@attrs.frozen
 class OutputChanged:
     """An output was added, replaced by its display id, or all were cleared."""
 
@@ -98,4 +111,11 @@ class MessageReceived:
     message: Message
 
 
-Event = StateChanged | OutputChanged | InputRequested | StatusChanged | MessageReceived
+Event = (
+    ExecutionResumed
+    | StateChanged
+    | OutputChanged
+    | InputRequested
+    | StatusChanged
+    | MessageReceived
+)

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 PATIENCE: Final = 2.0
 """Seconds for a watchdog that is no longer needed to leave."""
 
+GIVEN: Final = ".carpo-kept"
+"""What the lock of a temporary folder is called when nobody holds it and all is well."""
+
 
 class OwnFolder:
     """A temporary folder (mode 0700) of this process, removed by `close`.
@@ -46,10 +49,35 @@ class OwnFolder:
         """Have a file elsewhere removed with the folder."""
         (self.path / Path(file).name).symlink_to(file)
 
+    @classmethod
+    def inherit(cls, path: Path) -> OwnFolder | None:
+        """The folder that a process has given away; None when it is gone, or another's by now."""
+        folder = cls.__new__(cls)
+        folder.path = path
+        try:
+            folder._lock = os.open(path / GIVEN, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(folder._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (path / GIVEN).rename(path / watchdog.LOCK)
+        except OSError:
+            os.close(folder._lock)
+            return None
+        return folder
+
+    def give_away(self) -> None:
+        """Have the folder outlive this process; no watchdog takes it for abandoned."""
+        (self.path / watchdog.LOCK).rename(self.path / GIVEN)
+        self._unlock()
+
     def close(self) -> None:
         """Remove the folder and all that is in it."""
         with contextlib.suppress(OSError):
             watchdog.remove(str(self.path))
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

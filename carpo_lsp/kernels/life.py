@@ -12,13 +12,14 @@ import attrs
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, KernelStartFailed
 from carpo_lsp.kernels.death import Why, explain_death
-from carpo_lsp.kernels.lossless import lift_output_limit
+from carpo_lsp.kernels.lossless import prepare_output
 from carpo_lsp.kernels.startup import explain_end, explain_timeout
+from carpo_lsp.kernels.usage import is_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
-    from carpo_lsp.kernels.connection import Connection, Exit
+    from carpo_lsp.kernels.connection import Connection, Exit, Running
     from carpo_lsp.kernels.events import KernelStatus
     from carpo_lsp.kernels.messages import Message
     from carpo_lsp.kernels.questions import Questions
@@ -36,6 +37,10 @@ GRACE: Final = 3.0
 NUDGE: Final = 0.05
 """Seconds between requests that provoke an iopub message, until the subscription is live."""
 
+PUBLISHED: Final = 10.0
+"""Seconds after its first answer in which a kernel is to publish something. Some never do so but
+for the output of code."""
+
 STDIN: Final = 1.0
 """Seconds to wait for the stdin channel. Some kernels have none."""
 
@@ -46,7 +51,8 @@ class Life:
     """Starts a kernel, watches it and ends it, with what is asked of it and runs in it.
 
     `announce` is told why the kernel has entered a status, which `status` is by then. `beside`
-    makes what is to run for as long as the kernel lives.
+    makes what is to run for as long as the kernel lives. `make_ready` is awaited after each start,
+    before code runs.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Life:
         executions: ExecutionQueue,
         announce: Callable[[Why], None],
         beside: Callable[[], Iterable[Coroutine[Any, Any, None]]],
+        make_ready: Callable[[], Awaitable[None]],
         timeout: float | None = None,
     ) -> None:
         self.spec = spec
@@ -70,6 +77,7 @@ class Life:
         self._executions = executions
         self._announce = announce
         self._beside = beside
+        self._make_ready = make_ready
         self._timeout = timeout or START_TIMEOUT
         self._iopub_live = asyncio.Event()
         self._companions: list[asyncio.Task[None]] = []
@@ -162,11 +170,11 @@ class Life:
         self._iopub_live.clear()
         self._questions.begin()
         try:
-            async with Deadline(self._timeout):
-                await self._connection.start()
+            async with Deadline(self._timeout, paused=self._is_stopped):
+                running = await self._connection.start()
                 closed = asyncio.create_task(self._connection.wait_closed())
                 try:
-                    info = self._questions.info = await self._race(closed)
+                    info = running.info if running is not None else await self._race(closed)
                 except BaseException:
                     closed.cancel()
                     raise
@@ -175,14 +183,35 @@ class Life:
             raise await self._failed(explain_timeout(self._timeout, tail, self.spec)) from None
         except KernelStartFailed as error:
             raise await self._failed(error) from error.__cause__
+        self._questions.info = info
         self._learn(info)
-        self.started_at = self.last_activity = _now()
+        self.last_activity = _now()
+        self.started_at = running.since if running is not None else self.last_activity
         self._watch = asyncio.create_task(self._die_with(closed), name=f"watch {self._kernel_id}")
         self._companions = [
             asyncio.create_task(each, name=f"beside {self._kernel_id}") for each in self._beside()
         ]
+        await self._make_ready()
+        if self._watch.done():
+            raise KernelDied("The kernel ended as soon as it was ready.")
         self._enter("idle")
-        self._executions.open(0 if self._connection.owned else None)
+        if running is None:
+            self._executions.open(0 if self._connection.owned else None)
+        else:
+            self._go_on(running)
+
+    def _go_on(self, running: Running) -> None:
+        """Take in what the kernel has done since its last server left."""
+        self._executions.open(running.execution_count)
+        if running.lost:
+            lost = f"{running.lost / 1024**2:.1f} MB of what the kernel printed meanwhile are lost."
+            self._announce(Why(lost))
+        running.begin(self._executions.resume)
+
+    def _is_stopped(self) -> bool:
+        """Whether the system lets the kernel's process do nothing, which is not its fault."""
+        pid = self._connection.pid
+        return pid is not None and is_stopped(pid)
 
     async def _race(self, closed: asyncio.Task[Exit]) -> dict[str, Any]:
         """The kernel's answer to kernel_info, unless its end comes first."""
@@ -206,20 +235,29 @@ class Life:
     async def _answering(self) -> dict[str, Any]:
         """Wait for kernel_info and the other channels, which may lag behind the shell."""
         info = await self._questions.ask_info()
-        while not self._iopub_live.is_set():
-            try:
-                async with Deadline(NUDGE):
-                    await self._iopub_live.wait()
-            except TimeoutError:
-                info = await self._questions.ask_info()
+        try:
+            async with Deadline(PUBLISHED):
+                while not await self._published():
+                    info = await self._questions.ask_info()
+        except TimeoutError:
+            log.warning("Kernel %s publishes no status", self._kernel_id)
         try:
             async with Deadline(STDIN):
                 await self._connection.wait_for_stdin()
         except TimeoutError:
             log.info("Kernel %s has no stdin channel", self._kernel_id)
-        if self._connection.owned:
-            await lift_output_limit(self._questions.evaluations, info)
+        if self._connection.owned and await prepare_output(self._questions.evaluations, info):
+            self._connection.hold_back()
         return info
+
+    async def _published(self) -> bool:
+        """Whether something has been published, within the time between two requests."""
+        try:
+            async with Deadline(NUDGE):
+                await self._iopub_live.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _failed(self, error: KernelStartFailed) -> KernelStartFailed:
         """Clean up after a start that failed and tell of it; the error is to be raised."""
@@ -263,6 +301,12 @@ class Life:
         self._end_all("The kernel was shut down.")
         await self._connection.stop(grace)
         self._enter("stopped", Why("The kernel was shut down."))
+
+    def leave(self) -> None:
+        """The kernel goes on without us."""
+        self._stop_watching()
+        self._questions.fail(KernelDied("The server has left the kernel."))
+        self._executions.leave()
 
     def _end_all(self, reason: str, stderr_tail: str = "") -> None:
         self._questions.fail(KernelDied(reason, stderrTail=stderr_tail))

@@ -15,12 +15,12 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 
-from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
 from carpo_lsp.kernels.death import describe
+from carpo_lsp.kernels.ending import end_process
 from carpo_lsp.kernels.guard import Guard, OwnFolder
 from carpo_lsp.kernels.messages import Request
 from carpo_lsp.kernels.oom import OomKills
@@ -30,13 +30,23 @@ if TYPE_CHECKING:
 
     import zmq
 
+    from carpo_lsp.kernels.link import Link
     from carpo_lsp.kernels.specs import Spec
 
 log = logging.getLogger(__name__)
 
-IPC_MODULES: Final = frozenset({"ipykernel", "ipykernel_launcher", "bash_kernel", "octave_kernel"})
+IPC_MODULES: Final = frozenset(
+    {
+        *("ipykernel", "ipykernel_launcher", "bash_kernel", "octave_kernel"),
+        *("calysto_scheme", "fish_kernel"),
+    }
+)
 """Kernel modules known to bind ipc addresses: those that run on ipykernel's application. Other
 kernels may take the address for a TCP host and never answer, so they get loopback TCP."""
+
+NO_PARENT: Final = {"JPY_PARENT_PID": "1"}
+"""Keeps ipykernel from ending with the process that has started it: a kernel may be kept, and
+those that are not end by the watchdog."""
 
 SETTLE_QUIET: Final = 0.05
 SETTLE_LIMIT: Final = 2.0
@@ -68,7 +78,7 @@ class LocalConnection:
         self._env = dict(env or {})
         self._launcher: AsyncKernelManager | None = None
         self._folder: OwnFolder | None = None
-        self._channels: Channels | None = None
+        self._channels: Channels | Link | None = None
         self._tail: process.Tail | None = None
         self._pid: int | None = None
         self._exit: asyncio.Task[int] | None = None
@@ -81,6 +91,50 @@ class LocalConnection:
     @property
     def connection_file(self) -> str | None:
         return str(self._launcher.connection_file) if self._launcher else None
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """The content of the connection file, once it has been started."""
+        return dict(self._launcher.get_connection_info()) if self._launcher else {}
+
+    @property
+    def channels(self) -> Channels | None:
+        """The open channels, while there are any of our own."""
+        return self._channels if isinstance(self._channels, Channels) else None
+
+    @property
+    def tail(self) -> process.Tail | None:
+        """What the process has printed, once it has been started."""
+        return self._tail
+
+    @property
+    def folder(self) -> OwnFolder | None:
+        """The kernel's temporary folder, once it has been started."""
+        return self._folder
+
+    def use(self, link: Link) -> None:
+        """Send through a keeper from now on; the channels have been closed."""
+        self._channels = link
+
+    def inherit(self, folder: OwnFolder | None) -> None:
+        """Take over the temporary folder of a kernel that was kept, and so its address."""
+        self._folder = folder
+
+    def leave(self) -> None:
+        """Let go of the process, which goes on; nothing of it is removed."""
+        provisioner = self._launcher.provisioner if self._launcher else None
+        if self._exit is not None:
+            self._exit.cancel()
+            self._exit = None
+        child = getattr(provisioner, "process", None)
+        if child is not None:
+            child.returncode = 0  # its end is no longer ours to wait for
+        if self._launcher is not None:
+            self._launcher.connection_file = ""  # which it would remove with itself
+            self._launcher = None
+        if self._tail is not None:
+            self._tail.close()
+        self._folder = None
 
     async def start(self) -> None:
         self._check()
@@ -96,7 +150,8 @@ class LocalConnection:
         try:
             command, options = await launcher.pre_start_kernel(
                 cwd=self._cwd,
-                env={**os.environ, **self._env},
+                env={**os.environ, **self._env, **NO_PARENT},
+                independent=True,
                 stdout=tail.write_end,
                 stderr=tail.write_end,
             )
@@ -122,8 +177,7 @@ class LocalConnection:
         else:  # a provisioner that runs the kernel elsewhere
             await self._guard.remove(self._file)
             self._exit = asyncio.create_task(_wait_for_provisioner(provisioner))
-        info: dict[str, Any] = dict(launcher.get_connection_info())
-        self._channels = Channels(self._context, info, self._on_message)
+        self._channels = Channels(self._context, self.address, self._on_message, self._kernel_id)
 
     def send(self, request: Request) -> None:
         if request.msg_type == "execute_request" and self._oom_kills is not None:
@@ -134,6 +188,10 @@ class LocalConnection:
     async def wait_for_stdin(self) -> None:
         if self._channels is not None:
             await self._channels.wait_for_stdin()
+
+    def hold_back(self) -> None:
+        if self._channels is not None:
+            self._channels.hold_back()
 
     async def interrupt(self) -> None:
         if self._spec.interrupt_mode == "message":
@@ -183,22 +241,15 @@ class LocalConnection:
         return self._tail.text() if self._tail else ""
 
     async def _end_process(self, ended: asyncio.Task[int], grace: float, restart: bool) -> None:
-        pid = self._pid
-        below = process.descendants(pid) if pid is not None else []
-        if not ended.done():
-            # Some kernels look at nothing but the code they run until it ends.
-            await self.interrupt()
-        self.send(Request("control", "shutdown_request", {"restart": restart}))
-        if not await _within(ended, grace * 0.6):
-            below += process.descendants(pid) if pid is not None else []
-            await self._signal(signal.SIGTERM)
-            if not await _within(ended, grace * 0.4):
-                await self._signal(signal.SIGKILL)
-                await asyncio.shield(ended)
-        # What the kernel started may live on in its group, or have left the group.
-        if pid is not None:
-            process.signal_group(pid, signal.SIGKILL)
-        process.kill_all(below)
+        await end_process(
+            self._pid,
+            ended,
+            grace,
+            restart=restart,
+            interrupt=self.interrupt,
+            send=self.send,
+            kill=self._signal,
+        )
 
     async def _signal(self, number: signal.Signals) -> None:
         if self._launcher is not None and self._launcher.provisioner is not None:
@@ -226,6 +277,10 @@ class LocalConnection:
             connection_file=self._file,
             transport_encryption="auto",
         )
+        if self._folder is not None:  # inherited from a kernel that was kept
+            launcher.load_connection_file(self._file)
+            launcher.cache_ports = False
+            return launcher
         folder = self._folder = OwnFolder()
         folder.add(self._file)
         if _binds_ipc(self._spec):
@@ -263,13 +318,6 @@ class _OneSpec(KernelSpecManager):
 
 def _binds_ipc(spec: Spec) -> bool:
     return os.name == "posix" and not IPC_MODULES.isdisjoint(spec.argv)
-
-
-async def _within(ended: asyncio.Task[int], seconds: float) -> bool:
-    with contextlib.suppress(TimeoutError):
-        async with Deadline(seconds):
-            await asyncio.wait([ended])
-    return ended.done()
 
 
 async def _wait_for_provisioner(provisioner: Any) -> int:

@@ -23,16 +23,18 @@ def in_pieces(stream):
         content = message["content"]
         text = content["text"]
         last = max(0, len(text) - 1) // {PIECE} * {PIECE}
-        for start in range(0, last, {PIECE}):
-            piece = dict(content, text=text[start : start + {PIECE}])
-            parent = message["parent_header"]
-            stream.session.send(
-                stream.pub_thread,
-                stream.session.msg("stream", piece, parent=parent),
-                ident=stream.topic,
-            )
-        content["text"] = text[last:]
-        return message
+
+        def send():
+            for start in range(0, last, {PIECE}):
+                piece = dict(content, text=text[start : start + {PIECE}])
+                parent = message["parent_header"]
+                part = stream.session.msg("stream", piece, parent=parent)
+                stream.session.send(thread.socket, part, ident=stream.topic)
+
+        if last:
+            # In the order of all that is sent, as one event: of these only so many can wait.
+            thread.schedule(send)
+        return dict(message, content=dict(content, text=text[last:]))
 
     return send_all_but_the_last
 

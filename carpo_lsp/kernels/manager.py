@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import uuid4
@@ -10,8 +11,10 @@ from uuid import uuid4
 import attrs
 
 from carpo_lsp.errors import KernelExists, KernelNotFound
+from carpo_lsp.kernels.connection import Keep
 from carpo_lsp.kernels.events import Event, StatusChanged
 from carpo_lsp.kernels.guard import Guard
+from carpo_lsp.kernels.registry import Registry
 from carpo_lsp.kernels.specs import Spec, SpecFinder
 from carpo_lsp.kernels.state import KernelState
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     import zmq
 
     from carpo_lsp.kernels.connection import Connection, OnMessage
+    from carpo_lsp.kernels.registry import Bound, Entry
     from carpo_lsp.protocol import Limits
 
 log = logging.getLogger(__name__)
@@ -47,6 +51,9 @@ class StartOptions:
     timeout: float | None = None
     """Seconds from spawn to ready."""
     limits: Limits | None = None
+    keep: float | None = None
+    """Have the kernel outlive this process, until it has been idle for so many minutes without a
+    server (0: for ever); None: it ends with this process."""
 
 
 USUAL: Final = StartOptions()
@@ -77,6 +84,11 @@ class KernelManager:
 
     def __init__(self, emit: Callable[[Event], None], connect: Connect | None = None) -> None:
         self.specs = SpecFinder()
+        self.registry = Registry()
+        """Those that are kept, by this process and by others."""
+        self.bound: Callable[[str], tuple[Bound, ...]] = lambda kernel_id: ()
+        """What documents are bound to a kernel, for who takes it up."""
+        self._keeping: dict[str, float | None] = {}
         self._emit = emit
         self._connect = connect or self._connect_local
         self._kernels: dict[str, KernelState] = {}
@@ -103,11 +115,56 @@ class KernelManager:
             self._on_event,
             timeout=options.timeout,
             limits=options.limits,
+            keep=functools.partial(self._keep, state_id),
             beat=self._beat,
         )
         self._kernels[state_id] = state
+        self._keeping[state_id] = options.keep
         state.start()
         return state
+
+    def take_up(self, entry: Entry) -> KernelState:
+        """Begin to use a kept kernel, of this server or of one that has left."""
+        if entry.kernel_id in self._kernels:
+            return self._kernels[entry.kernel_id]
+
+        def connect(on_message: OnMessage) -> Connection:
+            return self._connect_local(
+                entry.spec,
+                entry.kernel_id,
+                on_message,
+                cwd=entry.cwd,
+                env=entry.env,
+                entry=entry,
+            )
+
+        state = KernelState(
+            entry.kernel_id,
+            entry.spec,
+            connect,
+            self._on_event,
+            keep=functools.partial(self._keep, entry.kernel_id),
+            beat=self._beat,
+        )
+        self._kernels[entry.kernel_id] = state
+        self._keeping[entry.kernel_id] = entry.minutes
+        state.start()
+        return state
+
+    async def keep(self, kernel_id: str, minutes: float | None) -> None:
+        """Have a kernel go on when this process ends, until it has been idle for so many minutes
+        (0: for ever); None: no longer. Raises `CarpoError`."""
+        state = self.get(kernel_id)
+        self._keeping[kernel_id] = minutes
+        keep = self._keep(kernel_id)
+        if keep is None:
+            state.release()
+        else:
+            await state.keep(keep)
+
+    def _keep(self, kernel_id: str) -> Keep | None:
+        minutes = self._keeping.get(kernel_id)
+        return Keep(minutes, self.bound(kernel_id)) if minutes is not None else None
 
     def attach(self, connection_file: str) -> KernelState:
         """Begin to talk to a kernel that somebody else started, by its connection file.
@@ -147,7 +204,10 @@ class KernelManager:
     async def close(self, grace: float = CLOSING) -> None:
         """End all kernels at once, each within `grace` seconds, and close the sockets."""
         while self._kernels:
-            ending = [state.shutdown(grace) for state in self.all()]
+            ending = [
+                state.leave() if state.kept and state.ready else state.shutdown(grace)
+                for state in self.all()
+            ]
             for result in await asyncio.gather(*ending, return_exceptions=True):
                 if isinstance(result, BaseException):
                     log.error("A kernel could not be ended cleanly", exc_info=result)
@@ -174,17 +234,20 @@ class KernelManager:
         *,
         cwd: str | None,
         env: Mapping[str, str],
+        entry: Entry | None = None,
     ) -> Connection:
-        from carpo_lsp.kernels.local import LocalConnection
+        from carpo_lsp.kernels.kept import KeepableConnection
 
-        return LocalConnection(
+        return KeepableConnection(
             spec,
             kernel_id,
             on_message,
             context=self.context,
             guard=self._guard,
+            registry=self.registry,
             cwd=cwd,
             env=env,
+            entry=entry,
         )
 
     async def _beat(self, connection_file: str) -> bool | None:
@@ -204,4 +267,5 @@ class KernelManager:
             never_ready = state is not None and state.started_at is None
             if event.status == "stopped" or (event.status == "dead" and never_ready):
                 self._kernels.pop(event.kernel_id, None)
+                self._keeping.pop(event.kernel_id, None)
         self._emit(event)

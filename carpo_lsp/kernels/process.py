@@ -32,6 +32,7 @@ class Tail:
         os.set_blocking(self._fd, False)
         self._loop.add_reader(self._fd, self._read)
         self._open = True
+        self._lent = False
 
     def close_write_end(self) -> None:
         """To be called when the process has its copy of the write end."""
@@ -48,15 +49,28 @@ class Tail:
         else:
             self._loop.remove_reader(self._fd)
 
+    def lend(self) -> int:
+        """Leave the reading to another process, to which the descriptor is for. The pipe stays
+        open here, so that it does not break should that process end."""
+        self._lent = True
+        self._loop.remove_reader(self._fd)
+        return self._fd
+
+    def take_back(self) -> None:
+        """Read on."""
+        self._lent = False
+        self._loop.add_reader(self._fd, self._read)
+
     def text(self) -> str:
         """What has been kept, with what is waiting in the pipe."""
-        if self._open:
+        if self._open and not self._lent:
             self._read()
         return self._kept.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
         if self._open:
-            self._read()
+            if not self._lent:
+                self._read()
             self._open = False
             self._loop.remove_reader(self._fd)
             os.close(self._fd)

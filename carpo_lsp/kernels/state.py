@@ -6,7 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp import protocol
-from carpo_lsp.errors import KernelDied, KernelTimeout
+from carpo_lsp.errors import CarpoError, KernelDied, KernelNotOurs, KernelTimeout
+from carpo_lsp.kernels.connection import Keep, Keepable, Work
 from carpo_lsp.kernels.death import Why
 from carpo_lsp.kernels.events import Cause, Event, KernelStatus, StatusChanged
 from carpo_lsp.kernels.life import GRACE, Life
@@ -53,14 +54,17 @@ class KernelState:
         *,
         timeout: float | None = None,
         limits: protocol.Limits | None = None,
+        keep: Callable[[], Keep | None] = lambda: None,
         beat: Callable[[str], Awaitable[bool | None]] = no_beat,
     ) -> None:
-        """`beat`: whether the kernel of a connection file answers its heartbeat, None without one."""
+        """`keep`: how the kernel is to be kept from now on, if at all; asked at each start.
+        `beat`: whether the kernel of a connection file answers its heartbeat, None without one."""
         self.kernel_id = kernel_id
         self._emit = emit
         self._limits = limits
         self._beat = beat
         self._meter = Meter()
+        self._keep = keep
         self._connection = connect(self.dispatch)
         send = self._connection.send
         self._questions = Questions(kernel_id, send, emit)
@@ -73,6 +77,7 @@ class KernelState:
             self.executions,
             self._announce,
             self._watchers,
+            self._keep_if_wanted,
             timeout,
         )
 
@@ -134,7 +139,13 @@ class KernelState:
             last_activity=self.last_activity,
             resources=self._meter.resources(pid) if resources and pid is not None else None,
             kernel_info=self.info if info else None,
+            kept=self.kept,
         )
+
+    @property
+    def kept(self) -> bool:
+        """Whether the kernel goes on when this process ends."""
+        return isinstance(self._connection, Keepable) and self._connection.kept
 
     # Its life, see `Life`
 
@@ -158,6 +169,48 @@ class KernelState:
     def shutdown(self, grace: float = GRACE) -> Coroutine[Any, Any, None]:
         """Begin to end the kernel, at any time in its life; awaited, its processes are gone."""
         return self._life.shutdown(grace)
+
+    async def keep(self, keep: Keep) -> None:
+        """Have the kernel go on when this process ends. Raises `CarpoError`."""
+        await self.wait_ready()
+        connection, info = self._connection, self.info
+        if not isinstance(connection, Keepable):
+            raise KernelNotOurs(f"{self.spec.display_name} goes on by itself: it is not ours.")
+        if info is None or not self.ready:
+            raise KernelDied("The kernel is dead; there is nothing to keep.")
+        await self._give(connection, keep, info)
+        self._announce(Why())
+
+    async def _give(self, connection: Keepable, keep: Keep, info: dict[str, Any]) -> None:
+        executions = self.executions
+        work = Work(
+            info=info,
+            execution_count=executions.execution_count,
+            running=lambda: executions.request,
+            idle=executions.at_rest,
+        )
+        await connection.keep(keep.minutes, keep.documents, work)
+
+    async def _keep_if_wanted(self) -> None:
+        keep, info = self._keep(), self.info
+        if keep is None or info is None or not isinstance(self._connection, Keepable):
+            return
+        try:
+            await self._give(self._connection, keep, info)
+        except CarpoError as error:
+            self.warn(f"The kernel ends with the editor: {error.message}")
+
+    def release(self) -> None:
+        """Have the kernel end with this process after all."""
+        if isinstance(self._connection, Keepable):
+            self._connection.release()
+            self._announce(Why())
+
+    async def leave(self) -> None:
+        """Let go of a kept kernel, which goes on with what it runs; what waits is dropped."""
+        assert isinstance(self._connection, Keepable)  # it is kept
+        self._life.leave()
+        await self._connection.leave()
 
     def _announce(self, why: Why) -> None:
         self._emit(
@@ -205,6 +258,8 @@ class KernelState:
             await self._connection.interrupt()
 
     def _on_changed(self) -> None:
+        if not self.executions.busy and isinstance(self._connection, Keepable):
+            self._connection.acknowledge()
         self._life.look_at_work()
 
     # What is done by those who watch it, see `supervised.py`
