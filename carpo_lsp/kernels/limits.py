@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from carpo_lsp.deadlines import Stopwatch
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,6 +33,10 @@ class Limited(Protocol):
         """Id and seconds of the running execution; None while none runs or it waits for input."""
 
     @property
+    def stopped(self) -> bool:
+        """Whether the system lets its process do nothing."""
+
+    @property
     def idle(self) -> bool:
         """Whether nothing runs or waits to run."""
 
@@ -48,17 +54,20 @@ class Limited(Protocol):
 
 class Limiter:
     """Watches one kernel. Each step is taken, and said, once: again only after things got better,
-    or for another execution."""
+    or for another execution. Seconds are those in which this process and the kernel's were awake
+    and did not wait for a person."""
 
     def __init__(
         self, limits: Limits, kernel: Limited, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._limits = limits
         self._kernel = kernel
-        self._clock = clock
+        self._stopwatch = Stopwatch(2 * INTERVAL, clock)
         self._memory_step = 0.0
-        self._stopped_execution = ""
-        self._idle_since: float | None = None
+        self._timed = ""
+        self._seconds = 0.0
+        self._interrupted = False
+        self._idle: float | None = None
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
@@ -68,9 +77,10 @@ class Limiter:
 
     async def look(self) -> None:
         """Compare the kernel with its limits now."""
+        elapsed = self._stopwatch.lap()
         await self._look_at_memory()
-        await self._look_at_execution()
-        await self._look_at_idleness()
+        await self._look_at_execution(elapsed)
+        await self._look_at_idleness(elapsed)
 
     async def _look_at_memory(self) -> None:
         limit = self._limits.memory_mb
@@ -91,24 +101,29 @@ class Limiter:
         else:
             self._kernel.warn(f"{uses}.")
 
-    async def _look_at_execution(self) -> None:
+    async def _look_at_execution(self, elapsed: float) -> None:
         limit = self._limits.execution_seconds
         running = self._kernel.running
         if limit is None or running is None:
             return
         execution_id, seconds = running
-        if seconds >= limit and execution_id != self._stopped_execution:
-            self._stopped_execution = execution_id
+        if execution_id != self._timed:
+            self._timed, self._seconds = execution_id, min(seconds, elapsed)
+            self._interrupted = False
+        elif not self._kernel.stopped:
+            self._seconds += elapsed
+        if self._seconds >= limit and not self._interrupted:
+            self._interrupted = True
             await self._kernel.interrupt()
             self._kernel.warn(f"An execution was interrupted after its limit of {limit:g} s.")
 
-    async def _look_at_idleness(self) -> None:
+    async def _look_at_idleness(self, elapsed: float) -> None:
         limit = self._limits.idle_minutes
         if limit is None:
             return
         if not self._kernel.idle:
-            self._idle_since = None
-        elif self._idle_since is None:
-            self._idle_since = self._clock()
-        elif self._clock() - self._idle_since >= limit * 60:
+            self._idle = None
+            return
+        self._idle = 0.0 if self._idle is None else self._idle + elapsed
+        if self._idle >= limit * 60:
             await self._kernel.retire(f"The kernel was shut down after {limit:g} idle minutes.")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+from support import FAKE, Events, gone
 
 from carpo_lsp import Frontend
 from carpo_lsp.kernels.events import StateChanged, StatusChanged
 from carpo_lsp.kernels.limits import Limiter
 from carpo_lsp.protocol import Limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MB = 1024**2
 
@@ -21,6 +27,7 @@ class Counted:
         self.memory: int | None = 0
         self.running: tuple[str, float] | None = None
         self.idle = True
+        self.stopped = False
         self.done: list[str] = []
 
     def warn(self, reason: str) -> None:
@@ -34,6 +41,21 @@ class Counted:
 
     async def retire(self, reason: str) -> None:
         self.done.append("retire")
+
+
+class Timed:
+    """A limiter that looks at a kernel once in a second of the test's."""
+
+    def __init__(self, limits: Limits, kernel: Counted) -> None:
+        self.now = 0.0
+        self._kernel = kernel
+        self._limiter = Limiter(limits, kernel, clock=lambda: self.now)
+
+    async def looks(self, times: int, running: tuple[str, float] | None = None) -> None:
+        self._kernel.running = running
+        for _ in range(times):
+            self.now += 1.0
+            await self._limiter.look()
 
 
 @pytest.mark.parametrize(
@@ -68,23 +90,44 @@ async def test_a_process_that_is_gone_uses_no_memory() -> None:
 
 async def test_each_execution_is_interrupted_once() -> None:
     kernel = Counted()
-    limiter = Limiter(Limits(execution_seconds=5), kernel)
-    for running in [("a", 4.0), ("a", 5.0), ("a", 6.0), None, ("b", 5.5)]:
-        kernel.running = running
-        await limiter.look()
+    timed = Timed(Limits(execution_seconds=5), kernel)
+    await timed.looks(1, running=("a", 0.4))
+    await timed.looks(4, running=("a", 0.0))
+    assert kernel.done == []
+    await timed.looks(3, running=("a", 0.0))
+    assert kernel.done == ["interrupt", "warn"]
+    await timed.looks(1, running=None)
+    await timed.looks(7, running=("b", 0.0))
     assert kernel.done == ["interrupt", "warn", "interrupt", "warn"]
+
+
+async def test_seconds_in_which_nothing_can_run_do_not_count() -> None:
+    kernel = Counted()
+    timed = Timed(Limits(execution_seconds=5), kernel)
+    await timed.looks(3, running=("a", 0.0))
+    timed.now += 3600  # this process has slept
+    await timed.looks(1, running=("a", 3603.0))
+    await timed.looks(60, running=None)  # it waits for a person
+    kernel.stopped = True
+    await timed.looks(60, running=("a", 3700.0))
+    assert kernel.done == []
+    kernel.stopped = False
+    await timed.looks(2, running=("a", 3702.0))
+    assert kernel.done == ["interrupt", "warn"]
 
 
 async def test_idle_time_counts_from_the_last_work() -> None:
     kernel = Counted()
-    now = 0.0
-    limiter = Limiter(Limits(idle_minutes=1), kernel, clock=lambda: now)
-    for now, idle in [(0, True), (59, True), (60, False), (61, True), (120, True)]:  # noqa: B007 - the clock reads it
-        kernel.idle = idle
-        await limiter.look()
+    timed = Timed(Limits(idle_minutes=1), kernel)
+    await timed.looks(60)
+    kernel.idle = False
+    await timed.looks(1)
+    kernel.idle = True
+    await timed.looks(30)
+    timed.now += 3600  # this process has slept
+    await timed.looks(29)
     assert kernel.done == []
-    now = 121
-    await limiter.look()
+    await timed.looks(1)
     assert kernel.done == ["retire"]
 
 
@@ -123,3 +166,80 @@ async def test_a_real_kernel_that_takes_too_much_memory_is_killed() -> None:
         assert result.error is not None
         assert "150 MB" in result.error["evalue"]
         assert frontend.get_kernel(kernel_id).status == "dead"
+
+
+GROWING = """
+import signal, subprocess, sys
+grow = '''
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+kept = [b"x" * 190 * 2**20]
+print("grown", flush=True)
+for line in open(sys.argv[1]):
+    kept.append(b"x" * int(line) * 2**20)
+'''
+child = subprocess.Popen([sys.executable, "-c", grow, "FED"], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+try:
+    child.wait()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    child.wait()
+"""
+"""A child that takes 190 MB, and more as it is told through a pipe."""
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS compresses what is not touched")
+async def test_the_memory_of_children_counts_and_each_step_is_said(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    async with Frontend() as frontend:
+        events = Events(frontend)
+        kernel_id = await frontend.start_kernel(language="python", limits=Limits(memory_mb=300))
+        handle = frontend.execute_code(kernel_id, GROWING.replace("FED", str(pipe)))
+        shown = await events.until_text("\n")
+        assert shown.output is not None
+        child = int(shown.output["text"])
+        with pipe.open("w", buffering=1) as feed:
+            (warning,) = await said(events, 1)
+            assert "of the 300 MB it may use." in warning
+            feed.write("50\n")
+            _, interrupted = await said(events, 2)
+            assert "what it runs is interrupted" in interrupted
+            await events.until_text("interrupted")
+            used = frontend.list_kernels()[0].resources
+            assert used is not None
+            assert used.rss_bytes > 300 * MB
+            assert used.cpu_percent >= 0
+            feed.write("100\n")
+            dead = await events.until_status("dead")
+        assert dead.cause == "limit"
+        assert "it was killed" in (dead.reason or "")
+        assert (await handle).state == "died"
+        await gone(child)
+
+
+async def test_an_idle_kernel_is_shut_down_and_that_is_said() -> None:
+    async with Frontend() as frontend:
+        events = Events(frontend)
+        kernel_id = await frontend.start_kernel(str(FAKE), limits=Limits(idle_minutes=0.01))
+        await events.until_status("stopped", kernel_id)
+        (reason,) = await said(events, 1)
+        assert reason == "The kernel was shut down after 0.01 idle minutes."
+        assert frontend.list_kernels() == []
+
+
+async def said(events: Events, times: int) -> list[str]:
+    """What has been said of limits, once it is so much."""
+
+    def reasons() -> list[str]:
+        return [
+            event.reason or ""
+            for event in events.all
+            if isinstance(event, StatusChanged) and event.cause == "limit"
+        ]
+
+    await events.until(lambda _: len(reasons()) >= times)
+    return reasons()
