@@ -1,0 +1,320 @@
+"""What a program journals that gives its Frontend a Journal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from journals import K, entry, read, text
+from support import DEADLINE, Events, fake_spec, mode, names, read_json
+
+from carpo_lsp.frontend import Frontend
+from carpo_lsp.journal import journal as module
+from carpo_lsp.journal import sessions
+from carpo_lsp.journal.journal import Journal
+from carpo_lsp.journal.lines import KernelName, Place
+from carpo_lsp.journal.pruning import Policy
+from carpo_lsp.kernels.events import OutputChanged, StateChanged
+from carpo_lsp.kernels.execution import ExecuteOptions, Execution
+from carpo_lsp.kernels.specs import Spec
+from carpo_lsp.kernels.spool import Spool
+from carpo_lsp.kernels.transcript import Record, Transcript
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+SPEC = Spec(name="fake", path="", argv=(), display_name="Fake", language="fake")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+async def kernel(root: Path, tmp_path: Path) -> AsyncIterator[tuple[Frontend, str]]:
+    """A journaled frontend and a fake kernel in it."""
+    async with Frontend(journal=Journal(root), output_limit=1024 * 1024) as frontend:
+        yield frontend, await frontend.start_kernel(fake_spec(tmp_path / "fake"))
+
+
+def everything(root: Path) -> str:
+    """All that is on the disk."""
+    return "".join(
+        path.read_text() for session in sessions.sessions(root) for path in sessions.files(session)
+    )
+
+
+async def until_written(root: Path, wanted: Callable[[str], bool]) -> None:
+    """Wait until what is on the disk is wanted. Nothing tells of a write."""
+    async with asyncio.timeout(DEADLINE):
+        while not wanted(everything(root)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_run_is_written(root: Path, kernel: tuple[Frontend, str]) -> None:
+    frontend, kernel_id = kernel
+    handle = frontend.execute_code(kernel_id, "stream stdout a\nresult b")
+    result = await handle
+    failed = await frontend.execute_code(kernel_id, "error ValueError no")
+    await frontend.close()
+    found = json_of(root)
+    assert [told["type"] for told in found[:2]] == ["begin", "state"]
+    begin, end = found[0], found[-1]
+    assert begin["code"] == "stream stdout a\nresult b"
+    assert begin["id"] == result.execution_id
+    assert begin["kernel"]["kernelId"] == kernel_id
+    assert begin["time"] < end["time"]
+    assert (end["state"], end["executionCount"]) == ("error", 2)
+    assert end["durationMs"] == failed.duration_ms
+    assert end["error"]["ename"] == "ValueError"
+    assert [outputs for _, outputs in read(root).values()] == [
+        list(result.outputs),
+        list(failed.outputs),
+    ]
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def json_of(root: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in everything(root).splitlines()]
+
+
+async def test_outputs_are_written_while_code_runs(
+    root: Path, kernel: tuple[Frontend, str]
+) -> None:
+    frontend, kernel_id = kernel
+    frontend.submit(kernel_id, "stream stdout so far\nsleep-until-interrupted")
+    await until_written(root, lambda all_: "so far" in all_)
+    assert [state for state, _ in read(root).values()] == ["running"]
+
+
+async def test_what_nobody_is_to_know_is_not_in_it(root: Path) -> None:
+    frontend = Frontend(journal=Journal(root))
+    events = Events(frontend)
+    kernel_id = await frontend.start_kernel(spec_name="python3", env={"TOKEN": "in-the-open"})
+    await frontend.execute_code(kernel_id, "print('hu' 'shed')", silent=True)
+    await frontend.execute_code(kernel_id, "print('un' 'stored')", store_history=False)
+    await frontend.evaluate(kernel_id, "'eval' + 'uated'")
+    asking = frontend.execute_code(kernel_id, "from getpass import getpass\ngetpass('Whose? ')[:1]")
+    await events.until_input(asking.execution_id)
+    await frontend.provide_stdin(kernel_id, "sesame")
+    await asking
+    key = read_json(frontend.get_kernel(kernel_id).connection_file)["key"]
+    await frontend.close()
+    written = everything(root)
+    assert "getpass('Whose? ')" in written
+    assert "'s'" in written
+    for secret in ("hushed", "unstored", "uated", "sesame", "in-the-open", key):
+        assert secret not in written
+
+
+async def test_the_journal_can_be_off(root: Path, kernel: tuple[Frontend, str]) -> None:
+    frontend, kernel_id = kernel
+    assert frontend.journal is not None
+    frontend.journal.policy = Policy(enabled=False)
+    await frontend.execute_code(kernel_id, "stream stdout a")
+    await frontend.close()
+    assert names(root.parent) == ["fake"]
+
+
+async def test_long_text_outlives_the_server_and_is_not_in_a_line(
+    root: Path, kernel: tuple[Frontend, str]
+) -> None:
+    frontend, kernel_id = kernel
+    result = await frontend.execute_code(kernel_id, "flood 200000")
+    await frontend.close()
+    assert len(everything(root)) < 2 * 1024 * 1024
+    ((_, (output,)),) = read(root).values()
+    pointer = output["metadata"]["carpo"]
+    path = Path(pointer["path"])
+    assert path.parent.parent.parent == root
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+    assert pointer["bytes"] == size_of(path) == 1_288_890
+    assert output == result.outputs[0]
+
+
+async def test_closing_waits_for_what_is_to_be_written(root: Path, tmp_path: Path) -> None:
+    async with Frontend(journal=Journal(root)) as frontend:
+        kernel_id = await frontend.start_kernel(fake_spec(tmp_path / "fake"))
+        events = Events(frontend)
+        frontend.submit(kernel_id, "stream stdout a\nsleep-until-interrupted", execution_id="1")
+        await events.until_text("a")
+    ((state, outputs),) = read(root).values()
+    assert (state, outputs) == ("died", [text("a\n")])
+    assert not any(sessions.in_use(session) for session in sessions.sessions(root))
+
+
+# Without a kernel
+
+
+class Bench:
+    """A journal and executions that do what the test says."""
+
+    def __init__(self, root: Path) -> None:
+        self.journal = Journal(root)
+        self.troubles: list[str] = []
+        self.journal.on_trouble = self.troubles.append
+        self._transcript = Transcript(Spool())
+        self._records: dict[str, Record] = {}
+
+    def begin(self, name: str, **options: Any) -> Execution:
+        execution = Execution(K, name, f"code of {name}", ExecuteOptions(**options))
+        self.journal.begin(execution, SPEC, Place(uri="file:///w/a.py"))
+        self._records[name] = self._transcript.open(K, name, "", self.journal.spool_of(name))
+        self.tell(StateChanged(K, name, "running"))
+        return execution
+
+    def tell(self, event: StateChanged | OutputChanged) -> None:
+        record = self._records[event.execution_id]
+        record.apply(event)
+        self.journal.take(event, record)
+
+    def print(self, name: str, words: str) -> None:
+        self.tell(OutputChanged(K, name, "append", text(words)))
+
+    def end(self, name: str) -> None:
+        self.tell(StateChanged(K, name, "ok", execution_count=1, duration_ms=1.0))
+
+
+async def test_an_unwritable_folder_is_told_once(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where a folder should be")
+    bench = Bench(blocked / "journal")
+    for name in ("1", "2"):
+        bench.begin(name)
+        bench.print(name, "x" * 5 * 1024 * 1024)
+        bench.end(name)
+    (trouble,) = bench.troubles
+    assert trouble.startswith("The journal cannot be written: Not a directory.")
+    await bench.journal.close()
+
+
+async def test_a_full_disk_is_told_once_and_the_next_execution_is_tried_again(root: Path) -> None:
+    bench = Bench(root)
+    bench.begin("1")
+    await until_written(root, lambda all_: "running" in all_)
+    (file,) = sessions.files(sessions.sessions(root)[0])
+    kept = file.read_bytes()
+    file.unlink()
+    file.symlink_to("/dev/full")
+    bench.print("1", "lost")
+    await until(lambda: bench.troubles != [])
+    bench.end("1")
+    bench.begin("2")
+    bench.end("2")
+    await idle(bench.journal)
+    file.unlink()
+    file.write_bytes(kept)
+    bench.begin("3")
+    bench.print("3", "kept")
+    bench.end("3")
+    await bench.journal.close()
+    (trouble,) = bench.troubles
+    assert trouble.startswith("The journal cannot be written: No space left on device.")
+    assert list(read(root).values()) == [("running", []), ("ok", [text("kept")])]
+
+
+async def until(wanted: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not wanted():  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+
+
+async def idle(journal: Journal) -> None:
+    """Wait until all is written, well or not: a thread takes one thing after the other."""
+    tasks = [task for task in asyncio.all_tasks() if task.get_name() == "journal"]
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def test_a_display_that_is_updated_after_the_end(root: Path) -> None:
+    bench = Bench(root)
+    bench.begin("1")
+    output = {"output_type": "display_data", "data": {"text/plain": "old"}, "metadata": {}}
+    bench.tell(OutputChanged(K, "1", "append", output, "d"))
+    bench.end("1")
+    await idle(bench.journal)
+    new = {**output, "data": {"text/plain": "new"}}
+    bench.tell(OutputChanged(K, "1", "update", new, "d"))
+    await bench.journal.close()
+    assert list(read(root).values()) == [("ok", [new])]
+
+
+async def test_a_flood_of_what_is_undone_is_hardly_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "INTERVAL", 3600.0)
+    bench = Bench(root)
+    bench.begin("1")
+    await idle_after_begin(root)
+    for number in range(10_000):
+        bench.tell(OutputChanged(K, "1", "clear", wait=True))
+        bench.print("1", f"{number} %")
+    bench.end("1")
+    await bench.journal.close()
+    assert len(everything(root)) < 2000
+    assert list(read(root).values()) == [("ok", [text("9999 %")])]
+
+
+async def idle_after_begin(root: Path) -> None:
+    await until_written(root, lambda all_: "running" in all_)
+
+
+async def test_one_big_output_goes_to_a_file(root: Path) -> None:
+    bench = Bench(root)
+    bench.begin("1")
+    picture = {"output_type": "display_data", "data": {"image/png": "x" * 5_000_000}}
+    bench.tell(OutputChanged(K, "1", "append", {**picture, "metadata": {}}))
+    bench.end("1")
+    await bench.journal.close()
+    assert len(everything(root)) < 2000
+    ((_, (output,)),) = read(root).values()
+    whole = read_json(output["metadata"]["carpo"]["path"])
+    assert whole["data"] == picture["data"]
+
+
+async def test_what_had_not_ended_when_its_server_did(root: Path) -> None:
+    bench = Bench(root)
+    running = bench.begin("1")
+    bench.print("1", "so far")
+    ended = Execution(K, "2", "")
+    bench.journal.begin(ended, SPEC, None)
+    queued = Execution(K, "3", "waits")
+    bench.journal.begin(queued, SPEC, None)
+    other = Execution("other kernel", "4", "")
+    bench.journal.begin(other, SPEC, None)
+    bench.journal.take(StateChanged(K, "2", "aborted"), Transcript(Spool()).open(K, "2", ""))
+    await bench.journal.close()
+    next_ = Journal(root)
+    found = await next_.open_executions(K)
+    assert [(each.msg_id, each.state, outputs) for each, outputs in found] == [
+        (running.msg_id, "running", [text("so far")]),
+        (queued.msg_id, "queued", []),
+    ]
+    assert found[0][0].kernel == KernelName(
+        kernel_id=K, spec_name="fake", display_name="Fake", language="fake"
+    )
+    entry_, _ = await next_.find("1") or (entry("0"), [])
+    assert (entry_.state, (entry_.error or {})["ename"]) == ("died", "ServerEnded")
+    assert await next_.find("none") is None
+    await next_.close()
+
+
+async def test_of_the_same_code_at_the_same_place_the_last_run_is_read(root: Path) -> None:
+    bench = Bench(root)
+    for name in ("1", "2", "3"):
+        execution = Execution(K, name, "same" if name != "2" else "other")
+        bench.journal.begin(execution, SPEC, Place(uri="file:///w/a.py"))
+    await bench.journal.close()
+    next_ = Journal(root)
+    found = await next_.executions_of("file:///w/a.py", 10)
+    assert [each.execution_id for each, _ in found] == ["2", "3"]
+    found = await next_.executions_of("file:///w/a.py", 1)
+    assert [each.execution_id for each, _ in found] == ["3"]
+    assert await next_.executions_of("file:///w/b.py", 10) == []
