@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import attrs
 
+from carpo_lsp.bodies import Encoder, decode
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.transport import FrameError
 
@@ -82,10 +82,7 @@ class Endpoint:
         self._background: set[asyncio.Future[Any]] = set()
         self._awaited: dict[MsgId, _Awaited] = {}
         self._last_id = 0
-        self._encoder = json.JSONEncoder(
-            ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=to_json
-        )
-        self._lenient_encoder = json.JSONEncoder(default=to_json)
+        self._encoder = Encoder(to_json)
 
     def set_outbox(self, outbox: Outbox) -> None:
         """Send to this client from now on."""
@@ -115,7 +112,7 @@ class Endpoint:
         if self.traffic is not None:
             self.traffic("receive", frame)
         try:
-            message = json.loads(frame)
+            message = decode(frame)
         except (ValueError, RecursionError) as error:
             self._send_error(None, PARSE_ERROR, f"not JSON: {error}")
             return
@@ -253,23 +250,10 @@ class Endpoint:
     def _send(self, message: dict[str, Any]) -> None:
         if self._outbox is None:
             return
-        body = self._encode(message)
+        body = self._encoder.encode(message)
         if self.traffic is not None:
             self.traffic("send", body)
         self._outbox.send(body)
-
-    def _encode(self, message: dict[str, Any]) -> bytes:
-        try:
-            text = self._encoder.encode(message)
-        except ValueError:
-            # NaN or an infinity, most likely. JSON has none, so they become null.
-            lenient = self._lenient_encoder.encode(message)
-            text = self._encoder.encode(json.loads(lenient, parse_constant=lambda _: None))
-        try:
-            return text.encode()
-        except UnicodeEncodeError:
-            # Half a surrogate pair is no text; two halves that belong together are.
-            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _message(method: str, params: Any) -> dict[str, Any]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Generator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import cattrs
-from lsprotocol import converters, types
+from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from carpo_lsp import __version__, protocol
+from carpo_lsp.convert import describe, make_converter
 from carpo_lsp.errors import InvalidParams
 from carpo_lsp.features import (
     actions,
@@ -42,6 +41,8 @@ from carpo_lsp.workspace import Workspace
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    import cattrs
 
     from carpo_lsp.frontend import Frontend
     from carpo_lsp.outbox import Outbox
@@ -181,7 +182,7 @@ class CarpoProtocol(LanguageServerProtocol):
             return self._converter.structure(params or {}, params_type)
         # lsprotocol's hooks raise whatever the value made them.
         except Exception as error:
-            raise InvalidParams(_describe(error)) from error
+            raise InvalidParams(describe(error)) from error
 
     def _structure_result(self, method: str, result: Any) -> Any:
         response_type = self.get_result_type(method)
@@ -267,7 +268,7 @@ class CarpoServer(LanguageServer):
             version,
             notebook_document_sync=notebook_document_sync,
             protocol_cls=CarpoProtocol,
-            converter_factory=_converter,
+            converter_factory=make_converter,
         )
         self.experimental: dict[str, Any] = {}
         self.on_drain: Callable[[], None] = lambda: None
@@ -368,7 +369,7 @@ def create_server(frontend: Frontend) -> CarpoServer:
 async def serve(server: CarpoServer, transport: Transport) -> int:
     """Serve one client until it is gone or sends `exit`; returns the exit code LSP wants.
 
-    `transport` is `serve_stdio`, or `functools.partial(serve_tcp, host=..., port=...)`.
+    `transport` is `serve_stdio`, or `functools.partial(serve_tcp, port=..., token=...)`.
     """
     ended = asyncio.Event()
     exit_codes: list[int] = []
@@ -391,19 +392,6 @@ async def serve(server: CarpoServer, transport: Transport) -> int:
     return exit_codes[0] if exit_codes else int(not server.protocol.shut_down)
 
 
-def _converter() -> cattrs.Converter:
-    """lsprotocol's converter, which by itself would make "None" of a null where text belongs."""
-    converter = converters.get_converter()
-    converter.register_structure_hook(str, _only_text)
-    return converter
-
-
-def _only_text(value: Any, _: type[str]) -> str:
-    if not isinstance(value, str):
-        raise TypeError("expected a string")
-    return value
-
-
 def _finish(steps: Generator[Any, Any, Any]) -> Any:
     """Run one of pygls' builtin handlers, which yields the registered one; that must be a `def`."""
     while True:
@@ -412,14 +400,6 @@ def _finish(steps: Generator[Any, Any, Any]) -> Any:
         except StopIteration as end:
             return end.value
         handler(*arguments)
-
-
-def _describe(error: Exception) -> str:
-    """What the converter did not like first, as "textDocument.uri: expected a string"."""
-    problem, _, path = cattrs.transform_error(error)[0].partition(" @ $")
-    path = re.sub(r"_([a-z])", lambda found: found[1].upper(), path.removeprefix("."))
-    problem = problem.replace("required field missing", "missing")
-    return f"{path or 'params'}: {problem}"
 
 
 def _pass_on(callback: Callable[[Any], None], future: Future[Any]) -> None:

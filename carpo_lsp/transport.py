@@ -1,4 +1,4 @@
-"""Bytes in and out: LSP's framing, and serving one client on stdio, a socket or a TCP port.
+"""Bytes in and out: LSP's framing, and serving one client on stdio or a socket.
 
 A transport is an async function whose first parameter is `on_connect`. It calls that with the
 Outbox of its client, passes what the client sends to the function it gets back, and returns when
@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import socket
 import stat
-import sys
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -32,8 +30,6 @@ _CONTENT_LENGTH_AT_END = re.compile(rb"content-length[ \t]*:[ \t]*(\d+)[ \t]*$",
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST_HEADER_LINE = 8192
 _CHUNK = 64 * 1024
-# How long a client that was turned away may take to read why, in seconds.
-_REFUSAL_DEADLINE = 2.0
 
 
 @attrs.frozen
@@ -176,46 +172,12 @@ async def serve_stdio(on_connect: OnConnect, *, stdin: int = 0, stdout: int = 1)
 async def serve_socket(on_connect: OnConnect, sock: socket.socket) -> None:
     """Serve the client at the other end of a connected stream socket; it is closed at the end."""
     gone = asyncio.Event()
-    client = _Duplex(on_connect, gone.set)
+    client = Duplex(on_connect, gone.set)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: client, sock)
     try:
         await gone.wait()
     finally:
         await client.outbox.close()
-
-
-async def serve_tcp(
-    on_connect: OnConnect,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    announce: IO[str] | None = None,
-) -> None:
-    """Serve the first client that connects; while it stays, others are told so and turned away.
-
-    The address, with the port that was chosen for port 0, is written to `announce` (stderr).
-    """
-    gone = asyncio.Event()
-    clients: list[_Duplex] = []
-    turned_away: set[asyncio.BaseTransport] = set()
-
-    def accept() -> asyncio.Protocol:
-        if clients:
-            return _TurnedAway(turned_away)
-        clients.append(_Duplex(on_connect, gone.set))
-        return clients[0]
-
-    server = await asyncio.get_running_loop().create_server(accept, host, port)
-    try:
-        address = server.sockets[0].getsockname()
-        print(f"carpo-lsp listens on {host}:{address[1]}", file=announce or sys.stderr, flush=True)
-        await gone.wait()
-    finally:
-        server.close()
-        for transport in turned_away:
-            transport.close()
-        for client in clients:
-            await client.outbox.close()
 
 
 class _Reader(asyncio.Protocol):
@@ -235,7 +197,7 @@ class _Reader(asyncio.Protocol):
         self._on_end()
 
 
-class _Duplex(asyncio.Protocol):
+class Duplex(asyncio.Protocol):
     """A client behind one socket."""
 
     def __init__(self, on_connect: OnConnect, on_end: Callable[[], None]) -> None:
@@ -263,31 +225,6 @@ class _Duplex(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.outbox.connection_lost(exc)
-
-
-class _TurnedAway(asyncio.Protocol):
-    """A client that came while another one is served; in `present` while it is connected."""
-
-    def __init__(self, present: set[asyncio.BaseTransport]) -> None:
-        self._present = present
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport = cast("asyncio.Transport", transport)
-        self._present.add(transport)
-        params = {
-            "type": 1,
-            "message": "carpo-lsp already serves another client; start a server of your own.",
-        }
-        message = {"jsonrpc": "2.0", "method": "window/showMessage", "params": params}
-        body = json.dumps(message).encode()
-        transport.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-        # Closed when the client closes: closing before its request is read would reset the
-        # connection, and it might never see the message.
-        transport.write_eof()
-        asyncio.get_running_loop().call_later(_REFUSAL_DEADLINE, transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._present.discard(self._transport)
 
 
 class _FileTransport(asyncio.WriteTransport):

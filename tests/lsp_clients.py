@@ -288,20 +288,24 @@ class Wire(Inbox):
                 break
             if "method" in message:
                 self.receive(message)
-                continue
-            future = self._waiting.pop(message["id"], None)
-            if future is None or future.done():
-                self.stray.append(message)
-            elif "error" in message:
-                future.set_exception(ServerError(**message["error"]))
             else:
-                future.set_result(message["result"])
+                self.take_answer(message)
         for future in self._waiting.values():
             future.cancel()
 
     def receive(self, message: dict[str, Any]) -> None:
         """A request or notification of the server. Requests are not answered."""
         self.take(message["method"], message.get("params"))
+
+    def take_answer(self, message: dict[str, Any]) -> None:
+        """An answer of the server, to a request of ours or not."""
+        future = self._waiting.pop(message["id"], None)
+        if future is None or future.done():
+            self.stray.append(message)
+        elif "error" in message:
+            future.set_exception(ServerError(**message["error"]))
+        else:
+            future.set_result(message["result"])
 
     # What editors do
 

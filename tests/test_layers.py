@@ -27,7 +27,10 @@ LAYERS = (
         *("choice", "client", "features", "frontend", "handle", "live", "notebooks", "project"),
         *("restoring", "runs", "settings", "workspace"),
     ),
-    ("convert", "jsonrpc", "outbox", "present", "push", "server", "traffic", "transport"),
+    (
+        *("bodies", "convert", "jsonrpc", "outbox", "present", "push", "server", "traffic"),
+        *("tcp", "transport"),
+    ),
     ("__main__", "cli"),
 )
 """The modules and packages of the top, from the lowest layer to the highest."""

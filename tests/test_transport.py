@@ -1,18 +1,16 @@
-"""Framing, and serving over pipes, files, sockets and TCP."""
+"""Framing, and serving over pipes, files and sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import itertools
-import json
 import os
 import pty
 import socket
 import sys
 import tty
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -23,7 +21,6 @@ from carpo_lsp.transport import (
     FrameParser,
     serve_socket,
     serve_stdio,
-    serve_tcp,
 )
 
 if TYPE_CHECKING:
@@ -315,85 +312,3 @@ class TestSocket:
                 await served
             assert theirs.recv(100) == frame(b"{}")
             assert theirs.recv(100) == b""
-
-
-class Announcement(io.StringIO):
-    """Where a server announces its address; `line` waits for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._told = asyncio.Event()
-
-    def flush(self) -> None:
-        self._told.set()
-
-    async def line(self) -> str:
-        async with asyncio.timeout(DEADLINE):
-            await self._told.wait()
-        return self.getvalue()
-
-
-async def connect(announcement: Announcement) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    host, port = (await announcement.line()).split()[-1].rsplit(":", 1)
-    return await asyncio.open_connection(host, int(port))
-
-
-async def close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    await writer.wait_closed()
-
-
-class TestTcp:
-    async def test_serves_until_the_client_is_gone(self) -> None:
-        announcement = Announcement()
-        async with running(serve_tcp(Echo(), announce=announcement)) as served:
-            assert (await announcement.line()).startswith("carpo-lsp listens on 127.0.0.1:")
-            reader, writer = await connect(announcement)
-            writer.write(frame(b"{}"))
-            assert await reader.readexactly(len(frame(b"{}"))) == frame(b"{}")
-            await close(writer)
-            async with asyncio.timeout(DEADLINE):
-                await served
-
-    async def test_second_client_is_told_and_turned_away(self) -> None:
-        announcement = Announcement()
-        async with running(serve_tcp(Echo(), announce=announcement)):
-            reader, writer = await connect(announcement)
-            second_reader, second_writer = await connect(announcement)
-            second_writer.write(frame(b'{"method": "initialize"}'))
-            async with asyncio.timeout(DEADLINE):
-                told = await second_reader.read()
-            (body,) = parse(told)
-            assert isinstance(body, bytes)
-            message: dict[str, Any] = json.loads(body)
-            assert message["method"] == "window/showMessage"
-            assert message["params"]["type"] == 1
-            assert "already serves another client" in message["params"]["message"]
-            await close(second_writer)
-
-            writer.write(frame(b"{}"))
-            assert await reader.readexactly(len(frame(b"{}"))) == frame(b"{}")
-            await close(writer)
-
-    async def test_turned_away_client_that_stays_does_not_hold_it_up(self) -> None:
-        announcement = Announcement()
-        async with running(serve_tcp(Echo(), announce=announcement)) as served:
-            _, writer = await connect(announcement)
-            reader, second = await connect(announcement)
-            async with asyncio.timeout(DEADLINE):
-                await reader.read()
-            await close(writer)
-            await served
-            await close(second)
-
-    async def test_port_in_use(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-            with pytest.raises(OSError, match="in use"):
-                await serve_tcp(Echo(), port=port)
-
-    async def test_address_goes_to_stderr(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        announcement = Announcement()
-        monkeypatch.setattr(sys, "stderr", announcement)
-        async with running(serve_tcp(Echo())):
-            assert (await announcement.line()).startswith("carpo-lsp listens on 127.0.0.1:")

@@ -59,7 +59,15 @@ _OPTIONS: Final = (
         type=_Address(),
         metavar="[HOST:]PORT",
         help="Listen here instead of stdio, for one client; without a HOST on 127.0.0.1. PORT 0 "
-        "takes a free port. The address is printed on stderr.",
+        "takes a free port. The address is printed on stderr. A client needs the token: that of "
+        "--token-file or of the variable CARPO_TOKEN, else a new one, printed on stderr.",
+    ),
+    click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="PATH",
+        help="With --tcp: the file that holds the token; it is made, with a new token, if there is "
+        "none.",
     ),
     click.option(
         "--log-file",
@@ -112,6 +120,7 @@ def start_server(
     *,
     stdio: bool,
     tcp: tuple[str, int] | None,
+    token_file: Path | None,
     log_file: Path | None,
     log_level: str,
     trace: Path | None,
@@ -119,24 +128,35 @@ def start_server(
     """Serve one client until it is gone; returns the exit code. Raises `UserError`."""
     import asyncio
 
-    from carpo_lsp.transport import serve_stdio, serve_tcp
+    from carpo_lsp.transport import serve_stdio
 
     if stdio and tcp is not None:
         raise UserError("--stdio and --tcp exclude each other.")
+    if token_file is not None and tcp is None:
+        raise UserError("--token-file is for --tcp alone.")
     logs.configure(log_level, log_file)
     _raise_file_limit()
     transport: Transport = serve_stdio
     place = "stdio"
     if tcp is not None:
-        host, port = tcp
-        transport = functools.partial(serve_tcp, host=host, port=port)
-        place = f"{host}:{port}"
+        transport = _on_tcp(*tcp, token_file)
+        place = f"{tcp[0]}:{tcp[1]}"
     elif os.isatty(0):
         click.echo(f"carpo-lsp: waiting for an editor on stdin; {HELP_HINT}", err=True)
     try:
         return asyncio.run(_serve(transport, trace))
     except OSError as error:
         raise UserError(f"cannot serve on {place}: {error.strerror or error}") from error
+
+
+def _on_tcp(host: str, port: int, token_file: Path | None) -> Transport:
+    from carpo_lsp.cli.tokens import take_token
+    from carpo_lsp.tcp import serve_tcp
+
+    token, is_new = take_token(token_file)
+    if is_new:
+        click.echo(f"carpo-lsp: clients need the token {token}", err=True)
+    return functools.partial(serve_tcp, host=host, port=port, token=token)
 
 
 async def _serve(transport: Transport, trace: Path | None) -> int:

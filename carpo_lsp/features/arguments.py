@@ -130,5 +130,5 @@ def _position(value: Any) -> Position:
 def _number(value: Any) -> int:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidParams(f"arguments: {value!r} is not a number. {HELP}") from None

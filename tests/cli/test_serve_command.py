@@ -45,8 +45,9 @@ class Client:
             if message.get("id") == self._last_id:
                 return message["result"]
 
-    def initialize(self) -> None:
-        self.request("initialize", {"processId": None, "rootUri": None, "capabilities": {}})
+    def initialize(self, **options: Any) -> None:
+        params = {"capabilities": {}, "initializationOptions": {"carpo": options}}
+        self.request("initialize", {"processId": None, "rootUri": None, **params})
         self.notify("initialized", {})
 
     def end(self) -> None:
@@ -119,17 +120,70 @@ def test_a_second_signal_ends_it_at_once(program: Program) -> None:
     os.close(ended)
 
 
-def test_it_serves_one_client_on_tcp(program: Program) -> None:
-    process = program.start("--tcp", "0")
-    line = process.stderr.readline().decode()
-    (port,) = re.findall(r"127\.0\.0\.1:(\d+)", line)
+def serve_on_tcp(process: subprocess.Popen[bytes], token: str) -> None:
+    (port,) = re.findall(r"127\.0\.0\.1:(\d+)", process.stderr.readline().decode())
     with socket.create_connection(("127.0.0.1", int(port))) as connection:
         stream = connection.makefile("rwb")
         client = Client(stream, stream)
-        client.initialize()
+        client.initialize(token=token)
         client.end()
         assert process.wait() == 0
         stream.close()
+
+
+def test_it_serves_one_client_on_tcp_with_a_token_that_it_prints(program: Program) -> None:
+    process = program.start("--tcp", "0")
+    (token,) = re.findall(r"the token (\S+)$", process.stderr.readline().decode())
+    assert len(token) > 40
+    serve_on_tcp(process, token)
+
+
+def test_a_token_file_is_made_for_its_user_alone_and_used_again(program: Program) -> None:
+    file = program.folder / "token"
+    for _ in range(2):
+        process = program.start("--tcp", "0", "--token-file", "token")
+        line = select.select([process.stderr], [], [], LONG)
+        assert line[0]
+        token = file.read_text().strip()
+        assert file.stat().st_mode & 0o777 == 0o600
+        serve_on_tcp(process, token)
+    assert file.read_text().strip() == token
+
+
+def test_kernels_do_not_inherit_the_token(program: Program) -> None:
+    program.env["CARPO_TOKEN"] = "0123456789abcdef"  # noqa: S105 - of a test
+    process = program.start("--tcp", "0")
+    (port,) = re.findall(r"127\.0\.0\.1:(\d+)", process.stderr.readline().decode())
+    with socket.create_connection(("127.0.0.1", int(port))) as connection:
+        stream = connection.makefile("rwb")
+        client = Client(stream, stream)
+        client.initialize(token="0123456789abcdef")  # noqa: S106 - the one above
+        kernel = client.request("carpo/startKernel", {"language": "python"})
+        assert "CARPO_TOKEN" not in psutil.Process(kernel["pid"]).environ()
+        client.end()
+        assert process.wait() == 0
+        stream.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "mode", "words"),
+    [
+        (["--token-file", "token"], None, 0, "--token-file is for --tcp alone"),
+        (["--tcp", "0", "--token-file", "token"], "too short", 0o600, "holds no token"),
+        (["--tcp", "0", "--token-file", "token"], "0123456789abcdef", 0o644, "chmod 600"),
+        (["--tcp", "0", "--token-file", "no/folder"], None, 0, "No such file"),
+    ],
+)
+def test_what_is_no_token_is_refused(
+    program: Program, arguments: list[str], content: str | None, mode: int, words: str
+) -> None:
+    if content is not None:
+        (program.folder / "token").write_text(content)
+        (program.folder / "token").chmod(mode)
+    done = program.run(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert content is None or content not in done.stderr
 
 
 def test_messages_are_traced_and_the_log_goes_to_its_file(program: Program) -> None:

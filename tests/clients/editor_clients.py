@@ -178,7 +178,7 @@ class Editor(Wire):
     async def request(self, method: str, params: Any = None) -> Any:
         """The result of a request, which must be such as the client can take."""
         result = await super().request(method, params)
-        if method != "initialize":
+        if method != "initialize" and method in types.METHOD_TO_TYPES:
             response = {"jsonrpc": "2.0", "id": 0, "result": result}
             kind = types.METHOD_TO_TYPES[method][1]
             typed = converters.get_converter().structure(response, kind).result

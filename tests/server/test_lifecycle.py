@@ -133,10 +133,15 @@ async def test_a_start_in_its_first_moment_leaves_nothing(spawn: Spawn, runtime_
 
 # TCP
 
+TOKEN = "the token of these tests".replace(" ", "-")
+
 
 async def listen() -> tuple[asyncio.subprocess.Process, str, int]:
     process = await asyncio.create_subprocess_exec(
-        *SERVER, "--tcp", "0", stderr=asyncio.subprocess.PIPE
+        *SERVER,
+        *("--tcp", "0"),
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"CARPO_TOKEN": TOKEN},
     )
     assert process.stderr
     line = (await process.stderr.readline()).decode()
@@ -157,7 +162,8 @@ async def test_tcp_serves_one_client_on_this_machine() -> None:
         connections = psutil.Process(process.pid).net_connections("tcp")
         assert {connection.laddr.ip for connection in connections} == {"127.0.0.1"}
         reader, writer = await asyncio.open_connection(host, port)
-        params = {"processId": None, "rootUri": None, "capabilities": {}}
+        options = {"carpo": {"token": TOKEN}}
+        params = {"processId": None, "capabilities": {}, "initializationOptions": options}
         request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
         writer.write(frame(request))
         assert (await read_message(reader))["id"] == 1
