@@ -12,7 +12,7 @@ from lsprotocol import types
 
 from carpo_lsp.documents.markdown import is_prose
 from carpo_lsp.documents.positions import Position, Range
-from carpo_lsp.features.selecting import (
+from carpo_lsp.features.selected_code import (
     has_code,
     has_code_cell_above,
     next_code_cell,

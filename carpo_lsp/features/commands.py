@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import CarpoError, InvalidParams, NoInputPending
-from carpo_lsp.features import export, results, running, selection
+from carpo_lsp.features import export, kernel_choice, results, running
 from carpo_lsp.features.arguments import means_document, resolve_document
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ COMMANDS: Final[dict[str, Callable[[Workspace, list[Any]], Coroutine[Any, Any, N
     "interrupt": interrupt,
     "restartKernel": restart_kernel,
     "shutdownKernel": shutdown_kernel,
-    "selectKernel": selection.select_kernel,
+    "selectKernel": kernel_choice.select_kernel,
     "answer": answer,
     "showOutput": results.show_output,
     "clearOutput": results.clear_output,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpo_lsp import protocol
-from carpo_lsp.documents.cells import prefix_width
 from carpo_lsp.documents.positions import Position, Range
-from carpo_lsp.errors import ExecutionNotFound, InvalidParams, KernelStartFailed
+from carpo_lsp.errors import ExecutionNotFound, KernelStartFailed
+from carpo_lsp.features.selected_code import code_cell_at, code_in, main_language
 from carpo_lsp.kernels.execution import ExecuteOptions
 from carpo_lsp.kernels.manager import StartOptions
 from carpo_lsp.kernels.messages import Request
@@ -21,7 +21,6 @@ from carpo_lsp.kernels.messages import Request
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
     from carpo_lsp.kernels.transcript import Record
     from carpo_lsp.workspace import Workspace
@@ -145,31 +144,7 @@ def _code_of(document: Document, params: protocol.ExecuteParams) -> tuple[str, s
     if params.code is not None:
         return params.code, main_language(document)
     assert params.range is not None  # parse has seen that one of the three is there
-    cell = document.cell_at(params.range.start.line)
-    in_code = cell is not None and cell.kind == "code"
-    language = cell.language if cell is not None and in_code else main_language(document)
-    return selected_code(document, _range(params.range)), language
-
-
-def selected_code(document: Document, range_: Range) -> str:
-    r"""The code in a range, with "\n" line ends and without what stands before code in prose."""
-    (first, start), (last, end) = sorted((document.point(range_.start), document.point(range_.end)))
-    lines = []
-    for number in range(first, last + 1):
-        line = document.line(number)
-        cell = document.cell_at(number)
-        prefix = prefix_width(cell, line) if cell is not None and cell.kind == "code" else 0
-        stop = end if number == last else len(line)
-        lines.append(line[max(prefix, start if number == first else 0) : stop])
-    return "\n".join(lines)
-
-
-def code_cell_at(document: Document, line: int) -> Cell:
-    """The code cell that holds a line. Raises `InvalidParams`."""
-    cell = document.cell_at(line)
-    if cell is None or cell.kind != "code":
-        raise InvalidParams(f"No code cell is at line {line + 1}; choose a line inside one.")
-    return cell
+    return code_in(document, _range(params.range))
 
 
 def stdin(workspace: Workspace, params: protocol.StdinParams) -> None:
@@ -309,14 +284,6 @@ def send(
         return protocol.SendResult(msg_id=frontend.send(params.kernel_id, request))
 
     return later()
-
-
-def main_language(document: Document) -> str:
-    """The language of a document as a whole: its own, or that of its first code cell."""
-    if document.language == "markdown":
-        code = (cell.language for cell in document.cells() if cell.kind == "code")
-        return next(code, document.language)
-    return document.language
 
 
 def _range(range_: protocol.Range) -> Range:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from carpo_lsp.features.hints import state_words
-from carpo_lsp.features.selecting import Placed
+from carpo_lsp.features.selected_code import Placed
 from carpo_lsp.features.shown import shown
 
 if TYPE_CHECKING:

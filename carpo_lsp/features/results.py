@@ -26,7 +26,7 @@ from carpo_lsp.errors import InvalidParams
 from carpo_lsp.features import texts
 from carpo_lsp.features.arguments import resolve, resolve_document
 from carpo_lsp.features.hints import state_words
-from carpo_lsp.features.selecting import cells_of
+from carpo_lsp.features.selected_code import cells_of
 from carpo_lsp.features.shown import shown
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from carpo_lsp.deadlines import Deadline
 from carpo_lsp.documents.positions import Position, Range
 from carpo_lsp.errors import CarpoError, InvalidParams
 from carpo_lsp.features.arguments import resolve, resolve_document
-from carpo_lsp.features.kernels import code_cell_at
-from carpo_lsp.features.selecting import (
+from carpo_lsp.features.selected_code import (
     cells_of,
+    code_cell_at,
     first_code,
     next_code_cell,
     pieces,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.features.selecting import Placed
+    from carpo_lsp.features.selected_code import Placed
     from carpo_lsp.workspace import Workspace
 
 log = logging.getLogger(__name__)

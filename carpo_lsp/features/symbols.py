@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lsprotocol.types import SymbolKind
 
 from carpo_lsp.documents.cells import code_line
-from carpo_lsp.features.selecting import first_code
+from carpo_lsp.features.selected_code import first_code
 
 if TYPE_CHECKING:
     from lsprotocol import types

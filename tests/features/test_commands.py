@@ -6,7 +6,7 @@ import pytest
 
 from carpo_lsp.documents.positions import Position, Range
 from carpo_lsp.features.commands import COMMANDS, Commands
-from carpo_lsp.features.selecting import pieces
+from carpo_lsp.features.selected_code import pieces
 
 if TYPE_CHECKING:
     from typing import Any

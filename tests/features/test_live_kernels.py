@@ -13,7 +13,7 @@ from support import Events, fake_spec
 from carpo_lsp.features.completion import LATER, complete
 from carpo_lsp.features.definition import definition
 from carpo_lsp.features.hover import hover
-from carpo_lsp.features.kernels import code_cell_at
+from carpo_lsp.features.selected_code import code_cell_at
 from carpo_lsp.features.signature import signature_help
 from carpo_lsp.features.variables import workspace_symbols
 from carpo_lsp.settings import Completion

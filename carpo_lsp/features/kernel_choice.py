@@ -11,7 +11,7 @@ from lsprotocol.types import MessageType
 from carpo_lsp.choice import environments_near
 from carpo_lsp.errors import InvalidParams
 from carpo_lsp.features.arguments import resolve, resolve_document
-from carpo_lsp.features.kernels import main_language
+from carpo_lsp.features.selected_code import language_at, main_language
 from carpo_lsp.kernels import environments
 from carpo_lsp.kernels.specs import canonical
 
@@ -50,7 +50,7 @@ def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
     if name is not None:
         return _take(workspace, document, language, _find(options, name))
     if not workspace.client.can_ask:
-        known = ", ".join(repr(_name(option)) for option in options) or "none"
+        known = "; ".join(f"{_name(each)!r} ({each.title})" for each in options) or "none"
         raise InvalidParams(
             f"Give carpo.selectKernel the name of a kernel: {known}. The arguments are "
             '["name"] or [uri, "name"].'
@@ -84,11 +84,9 @@ def _read(workspace: Workspace, arguments: list[Any]) -> tuple[Document, str, st
         raise InvalidParams(f"arguments: {name!r} is not the name of a kernel.")
     document = resolve_document(workspace, arguments)
     try:
-        cell = document.cell_at(resolve(workspace, arguments).position.line)
+        language = language_at(document, resolve(workspace, arguments).position.line)
     except InvalidParams:  # no place in the document is known, nor needed
-        cell = None
-    code = cell is not None and cell.kind == "code"
-    language = cell.language if cell is not None and code else main_language(document)
+        language = main_language(document)
     return document, language, name
 
 
@@ -123,6 +121,7 @@ def _title_of_running(kernel: Kernel) -> str:
         facts.append(f"pid {kernel.pid}")
     if kernel.resources is not None:
         facts.append(f"{kernel.resources.rss_bytes // 2**20} MB")
+        facts.append(f"{kernel.resources.cpu_percent:.0f} % CPU")
     names = [uri.rpartition("/")[2] for uri in kernel.documents]
     facts += names[:2]
     return f"{kernel.display_name}, running ({', '.join(facts)})"

@@ -1,4 +1,4 @@
-"""Which code a command means: cells before and after a place, and the code in a selection."""
+"""Which code a place or a range means: the cell there, those above and below, what is selected."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from carpo_lsp.documents.cells import code_line
+from carpo_lsp.documents.cells import code_line, prefix_width
+from carpo_lsp.documents.markdown import is_prose
 from carpo_lsp.documents.positions import Position, Range
-from carpo_lsp.features.kernels import selected_code
+from carpo_lsp.errors import InvalidParams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,56 @@ class Piece:
     range: Range
     whole: bool
     """Whether it is all the cell has."""
+
+
+def main_language(document: Document) -> str:
+    """The language of a document as a whole: its own, or that of its first code cell."""
+    if is_prose(document.language, document.uri):
+        code = (cell.language for cell in document.cells() if cell.kind == "code")
+        return next(code, document.language)
+    return document.language
+
+
+def language_at(document: Document, line: int) -> str:
+    """The language of the code cell that holds a line, else of the document as a whole."""
+    cell = document.cell_at(line)
+    return cell.language if cell is not None and cell.kind == "code" else main_language(document)
+
+
+def code_cell_at(document: Document, line: int) -> Cell:
+    """The code cell that holds a line. Raises `InvalidParams`."""
+    cell = document.cell_at(line)
+    if cell is None or cell.kind != "code":
+        raise InvalidParams(f"No code cell is at line {line + 1}; choose a line inside one.")
+    return cell
+
+
+def code_in(document: Document, range_: Range) -> tuple[str, str]:
+    r"""The code in a range, and its language: that of the first line of code.
+
+    It has "\n" line ends and each line where it is in the range: what is no code in that language,
+    such as markers, fences and prose, is left empty. Raises `InvalidParams` where there is no code.
+    """
+    (first, start), (last, end) = sorted((document.point(range_.start), document.point(range_.end)))
+    language = None
+    lines = []
+    for number in range(first, last + 1):
+        cell = document.cell_at(number)
+        in_code = (
+            cell is not None and cell.kind == "code" and (cell.code_start <= number < cell.code_end)
+        )
+        if cell is None or not in_code or language not in (None, cell.language):
+            lines.append("")
+            continue
+        line = document.line(number)
+        stop = end if number == last else len(line)
+        line = line[max(prefix_width(cell, line), start if number == first else 0) : stop]
+        if line.strip():
+            language = cell.language
+        lines.append(line)
+    if language is None:
+        raise InvalidParams("No code is in the range; give one that touches code in a cell.")
+    return "\n".join(lines), language
 
 
 def has_code(document: Document, cell: Cell, line: int) -> bool:
@@ -139,7 +190,7 @@ def pieces(document: Document, range_: Range) -> list[Piece]:
         end = min(range_.end, document.range_of_lines(cell.code_start, cell.code_end).end)
         if cell.code_start >= cell.code_end or start >= end:
             continue
-        code = _without_indent(cell, selected_code(document, _from_indent(document, start, end)))
+        code = _without_indent(cell, code_in(document, _from_indent(document, start, end))[0])
         if code.strip():
             whole = code.strip() == document.code(cell).strip()
             found.append(Piece(cell, code, Range(start, end), whole))
