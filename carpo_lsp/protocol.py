@@ -50,6 +50,7 @@ HISTORY: Final = "carpo/history"
 INTERRUPT: Final = "carpo/interrupt"
 RESTART_KERNEL: Final = "carpo/restartKernel"
 SHUTDOWN_KERNEL: Final = "carpo/shutdownKernel"
+KEEP_KERNEL: Final = "carpo/keepKernel"
 OUTPUTS: Final = "carpo/outputs"
 SEND: Final = "carpo/send"
 
@@ -86,12 +87,17 @@ def _positive(value: float) -> str:
     return "" if 0 < value < math.inf else "must be a positive, finite number"
 
 
+def _finite(value: float) -> str:
+    return "" if 0 <= value < math.inf else "must be a finite number, and not negative"
+
+
 NonEmpty = Annotated[str, _non_empty]
 ExecutionId = Annotated[str, _non_empty, _at_most_128]
 # A connection file is named with it, so it must not be able to name another folder.
 NewKernelId = Annotated[str, _uuid]
 Count = Annotated[int, _not_negative]
 Quantity = Annotated[float, _positive]
+Minutes = Annotated[float, _finite]
 
 Status = Literal["starting", "idle", "busy", "restarting", "dead", "stopped"]
 State = Literal["queued", "running", "waitingInput", "ok", "error", "aborted", "died"]
@@ -279,6 +285,15 @@ class ShutdownKernelParams:
 
 
 @attrs.frozen(kw_only=True)
+class KeepKernelParams:
+    """`minutes` is how long it may be idle without an editor, 0 for ever."""
+
+    kernel_id: str
+    keep: bool = True
+    minutes: Minutes | None = None
+
+
+@attrs.frozen(kw_only=True)
 class OutputsParams:
     """Exactly one of both."""
 
@@ -318,6 +333,7 @@ PARAMS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         INTERRUPT: InterruptParams,
         RESTART_KERNEL: RestartKernelParams,
         SHUTDOWN_KERNEL: ShutdownKernelParams,
+        KEEP_KERNEL: KeepKernelParams,
         OUTPUTS: OutputsParams,
         SEND: SendParams,
     }

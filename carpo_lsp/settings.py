@@ -72,6 +72,12 @@ class Kernel:
     auto_restart: bool = _project(False)
     """Whether a kernel that has died is restarted by itself, at most three times in a minute; not
     after a shutdown, a kill by one of its limits, or a restart that failed."""
+    keep_alive: bool = False
+    """Whether kernels go on when the editor quits, and are taken up when a document of theirs is
+    opened again."""
+    keep_minutes: Annotated[float, _limit] = 1440
+    """Minutes that such a kernel may be idle without an editor before it is ended; 0 is for ever.
+    """
     limits: Limits = attrs.field(factory=Limits)
 
 

@@ -16,6 +16,7 @@ from carpo_lsp.documents.store import DocumentStore, path_of
 from carpo_lsp.documents.uris import uri_of
 from carpo_lsp.errors import KernelNotFound, KernelStartFailed
 from carpo_lsp.journal.lines import Place
+from carpo_lsp.kept import Kept
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.manager import USUAL, StartOptions
 from carpo_lsp.kernels.recent import Recent
@@ -78,6 +79,7 @@ class Workspace:
         """Called when the settings say otherwise how results are shown."""
         self.live = Live()
         self.restoring = Restoring(self)
+        self.kept = Kept(self)
         self._shared: dict[Sharing, str] = {}
         self._unstartable: set[str] = set()
         self._places: Recent[str, Place] = Recent(PLACES)
@@ -88,7 +90,7 @@ class Workspace:
     def bound_kernel(self, document: Document, language: str) -> str | None:
         """The kernel a document's code in a language runs in, None before there is one."""
         kernel_id = self.documents.kernel_id(document.uri, language)
-        return kernel_id if kernel_id is not None and self._exists(kernel_id) else None
+        return kernel_id if kernel_id is not None and self.exists(kernel_id) else None
 
     def may_start(self, document: Document) -> bool:
         """Whether a document's kernel may start without its user having asked for code to run: not
@@ -109,6 +111,9 @@ class Workspace:
         `KernelStartFailed` when the kernelspec cannot be read, or `KernelExists`.
         """
         bound = self.bound_kernel(document, language)
+        if bound is None and options.kernel_id is None:
+            self.kept.take_up(document)  # another editor may have left it meanwhile
+            bound = self.bound_kernel(document, language)
         if bound is not None and options.kernel_id in (None, bound):
             return bound
         choice = choose(self.frontend.manager.specs, self.wish(document, language))
@@ -139,17 +144,29 @@ class Workspace:
     def with_settings(self, options: StartOptions) -> StartOptions:
         """The options of a start, with what the user has set where they say nothing."""
         settings = self.settings.kernel
-        limits = settings.limits
+        keep = settings.keep_minutes if settings.keep_alive else None
         return attrs.evolve(
             options,
             timeout=options.timeout or settings.timeout,
-            limits=options.limits
-            or protocol.Limits(
-                memory_mb=limits.memory_mb or None,
-                execution_seconds=limits.execution_seconds or None,
-                idle_minutes=limits.idle_minutes or None,
-            ),
+            limits=options.limits or self.limits,
+            keep=options.keep if options.keep is not None else keep,
         )
+
+    @property
+    def limits(self) -> protocol.Limits:
+        """The limits that the user has set."""
+        limits = self.settings.kernel.limits
+        return protocol.Limits(
+            memory_mb=limits.memory_mb or None,
+            execution_seconds=limits.execution_seconds or None,
+            idle_minutes=limits.idle_minutes or None,
+        )
+
+    def share(self, document: Document, language: str, spec: Spec, kernel_id: str) -> None:
+        """Have documents that would share a document's kernel run in one that is there."""
+        sharing = self._sharing(document, language, spec)
+        if sharing is not None:
+            self._shared.setdefault(sharing, kernel_id)
 
     def wish(self, document: Document, language: str) -> Wish:
         """What the choice of a kernel for a document's code in a language depends on."""
@@ -195,7 +212,7 @@ class Workspace:
 
         Raises `KernelNotFound`.
         """
-        if kernel_id is not None and not self._exists(kernel_id):
+        if kernel_id is not None and not self.exists(kernel_id):
             raise KernelNotFound.of(kernel_id)
         self.documents.unbind(uri, language)
         if kernel_id is not None:
@@ -205,7 +222,8 @@ class Workspace:
         """A kernel as clients see it, with the documents that are bound to it."""
         return attrs.evolve(kernel, documents=self.documents.documents_of(kernel.kernel_id))
 
-    def _exists(self, kernel_id: str) -> bool:
+    def exists(self, kernel_id: str) -> bool:
+        """Whether a kernel is there, be it dead."""
         try:
             self.frontend.manager.get(kernel_id)
         except KernelNotFound:
@@ -355,7 +373,7 @@ class Workspace:
         self.add_folder(uri_of(path))
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, StatusChanged) and not self._exists(event.kernel_id):
+        if isinstance(event, StatusChanged) and not self.exists(event.kernel_id):
             if event.status == "dead":
                 self._unstartable.update(self.documents.documents_of(event.kernel_id))
             self.documents.unbind_kernel(event.kernel_id)

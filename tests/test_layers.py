@@ -24,8 +24,8 @@ LAYERS = (
     ("documents",),
     ("journal",),
     (
-        *("choice", "client", "features", "frontend", "handle", "live", "notebooks", "project"),
-        *("restoring", "runs", "settings", "workspace"),
+        *("choice", "client", "features", "frontend", "handle", "kept", "live", "notebooks"),
+        *("project", "restoring", "runs", "settings", "workspace"),
     ),
     (
         *("bodies", "convert", "jsonrpc", "outbox", "present", "push", "server", "traffic"),

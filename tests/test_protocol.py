@@ -66,6 +66,11 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
     protocol.INTERRUPT: [{"kernelId": "k"}],
     protocol.RESTART_KERNEL: [{"kernelId": "k"}],
     protocol.SHUTDOWN_KERNEL: [{"kernelId": "k"}],
+    protocol.KEEP_KERNEL: [
+        {"kernelId": "k"},
+        {"kernelId": "k", "keep": False},
+        {"kernelId": "k", "keep": True, "minutes": 0},
+    ],
     protocol.OUTPUTS: [{"executionId": "e"}, {"textDocument": DOCUMENT}],
     protocol.SEND: [
         {
@@ -90,6 +95,7 @@ REQUIRED = {
     protocol.INTERRUPT: ["kernelId"],
     protocol.RESTART_KERNEL: ["kernelId"],
     protocol.SHUTDOWN_KERNEL: ["kernelId"],
+    protocol.KEEP_KERNEL: ["kernelId"],
     protocol.SEND: ["kernelId", "channel", "msgType", "content"],
 }
 
@@ -172,6 +178,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (protocol.INTERRUPT, {"kernelId": []}, "kernelId: expected a string, got an array"),
     (protocol.RESTART_KERNEL, {"kernelId": {}}, "kernelId: expected a string, got an object"),
     (protocol.SHUTDOWN_KERNEL, {"kernelId": 0.5}, "kernelId: expected a string, got a number"),
+    (
+        protocol.KEEP_KERNEL,
+        {"kernelId": "k", "minutes": -1},
+        "minutes: must be a finite number, and not negative",
+    ),
     (protocol.OUTPUTS, {"executionId": 1}, "executionId: expected a string, got a number"),
     (protocol.SEND, {"channel": "iopub"}, "channel: expected one of 'shell', 'control'"),
     (protocol.SEND, {"channel": []}, "channel: expected one of 'shell', 'control'"),

@@ -13,7 +13,7 @@ from carpo_lsp.errors import DocumentNotOpen
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from carpo_lsp.documents.document import Change
 
@@ -61,6 +61,9 @@ class DocumentStore:
         self._notebooks: dict[str, Notebook] = {}
         self._cells: dict[str, tuple[str, NotebookCell]] = {}
         self._bindings: dict[tuple[str, str | None], str] = {}
+        self.on_binding: Callable[[str, str | None, str, bool], None] = lambda *_: None
+        """Called with a URI, a language, a kernel, and whether they have been bound or unbound; a
+        kernel that is gone is not told of."""
 
     # --- documents
 
@@ -168,7 +171,7 @@ class DocumentStore:
 
     def notebook_of(self, uri: str) -> Notebook | None:
         """The notebook a cell's document belongs to, or that has the URI itself."""
-        return self._notebooks.get(self._owner(uri))
+        return self._notebooks.get(self.owner(uri))
 
     def cells_above(self, uri: str) -> Iterator[str]:
         """The documents of the cells above a notebook's cell; none for any other document."""
@@ -186,7 +189,7 @@ class DocumentStore:
                     return
                 yield cell.uri
 
-    def _owner(self, uri: str) -> str:
+    def owner(self, uri: str) -> str:
         """What a binding is kept for: the notebook of a cell, else the document itself."""
         return self._cells[uri][0] if uri in self._cells else uri
 
@@ -194,14 +197,19 @@ class DocumentStore:
 
     def bind(self, uri: str, kernel_id: str, language: str | None = None) -> None:
         """Run `uri` (its cells in `language`, if given) on this kernel from now on."""
-        self._bindings[self._owner(uri), language] = kernel_id
+        key = self.owner(uri), language
+        before = self._bindings.get(key)
+        self._bindings[key] = kernel_id
+        if before is not None and before != kernel_id:
+            self.on_binding(*key, before, False)
+        self.on_binding(*key, kernel_id, True)
 
     def unbind(self, uri: str, language: str | None = None) -> None:
         """Drop the binding of `language`; without a language, every binding of the document."""
-        owner = self._owner(uri)
+        owner = self.owner(uri)
         for key in list(self._bindings):
             if key[0] == owner and language in (None, key[1]):
-                del self._bindings[key]
+                self.on_binding(*key, self._bindings.pop(key), False)
 
     def unbind_kernel(self, kernel_id: str) -> None:
         """Drop every binding to a kernel that is gone for good."""
@@ -211,8 +219,12 @@ class DocumentStore:
 
     def kernel_id(self, uri: str, language: str | None = None) -> str | None:
         """The kernel bound to the document and language, else to the document for all languages."""
-        owner = self._owner(uri)
+        owner = self.owner(uri)
         return self._bindings.get((owner, language)) or self._bindings.get((owner, None))
+
+    def bindings_of(self, kernel_id: str) -> tuple[tuple[str, str | None], ...]:
+        """The URIs bound to a kernel, as `documents_of` has them, each with the language."""
+        return tuple(key for key, bound in self._bindings.items() if bound == kernel_id)
 
     def documents_of(self, kernel_id: str) -> tuple[str, ...]:
         """The URIs bound to a kernel, open or not; a notebook's own instead of its cells'."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from lsprotocol.types import MessageType
+
 from carpo_lsp.errors import CarpoError, InvalidParams, NoInputPending
 from carpo_lsp.features import export, kernel_choice, results, running
-from carpo_lsp.features.arguments import means_document, resolve_document
+from carpo_lsp.features.arguments import means_document, option, resolve_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -79,6 +81,26 @@ def shutdown_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any
     return shut_down()
 
 
+def keep_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
+    """Have a document's kernels go on when the editor quits; once more, or with `{keep: false}`
+    among the arguments, have them end with it."""
+    kernels = _some_kernels(workspace, arguments)
+    keep = option(arguments, "keep")
+    if keep not in (None, True, False):
+        raise InvalidParams(f"arguments: keep is true or false, not {keep!r}.")
+    wanted = keep if keep is not None else not all(kernel.kept for kernel in kernels)
+
+    async def finish() -> None:
+        await asyncio.gather(
+            *[workspace.kept.keep(kernel.kernel_id, keep=wanted) for kernel in kernels]
+        )
+        names = ", ".join(kernel.spec.display_name for kernel in kernels)
+        what = "goes on when the editor quits" if wanted else "ends with the editor"
+        workspace.client.show_message(f"{names} {what}.", MessageType.Info)
+
+    return finish()
+
+
 def answer(workspace: Workspace, arguments: list[Any]) -> None:
     """Answer the prompt that waits: `[text]`, or `[{value, kernelId?}]`.
 
@@ -142,6 +164,7 @@ COMMANDS: Final[dict[str, Callable[[Workspace, list[Any]], Coroutine[Any, Any, N
     "interrupt": interrupt,
     "restartKernel": restart_kernel,
     "shutdownKernel": shutdown_kernel,
+    "keepKernel": keep_kernel,
     "selectKernel": kernel_choice.select_kernel,
     "answer": answer,
     "showOutput": results.show_output,

@@ -192,6 +192,11 @@ def shutdown_kernel(
     return workspace.frontend.shutdown_kernel(params.kernel_id)
 
 
+async def keep_kernel(workspace: Workspace, params: protocol.KeepKernelParams) -> protocol.Kernel:
+    await workspace.kept.keep(params.kernel_id, params.minutes, keep=params.keep)
+    return workspace.with_documents(workspace.frontend.get_kernel(params.kernel_id))
+
+
 def outputs(
     workspace: Workspace, params: protocol.OutputsParams
 ) -> protocol.OutputsResult | Coroutine[Any, Any, protocol.OutputsResult]:
@@ -307,6 +312,7 @@ HANDLERS: dict[str, tuple[type[Any], Any]] = {
     protocol.INTERRUPT: (protocol.InterruptParams, interrupt),
     protocol.RESTART_KERNEL: (protocol.RestartKernelParams, restart_kernel),
     protocol.SHUTDOWN_KERNEL: (protocol.ShutdownKernelParams, shutdown_kernel),
+    protocol.KEEP_KERNEL: (protocol.KeepKernelParams, keep_kernel),
     protocol.OUTPUTS: (protocol.OutputsParams, outputs),
     protocol.SEND: (protocol.SendParams, send),
 }

@@ -119,6 +119,7 @@ def place_of(workspace: Workspace, params: Any) -> tuple[str, Position]:
 def _open(workspace: Workspace, item: types.TextDocumentItem) -> None:
     document = workspace.documents.open(item.uri, item.language_id, item.version, item.text)
     workspace.runs.reopen(document)
+    workspace.kept.take_up(document)
     workspace.restoring.open(document)
     workspace.on_edit(item.uri)
 

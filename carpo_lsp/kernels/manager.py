@@ -123,7 +123,7 @@ class KernelManager:
         state.start()
         return state
 
-    def take_up(self, entry: Entry) -> KernelState:
+    def take_up(self, entry: Entry, limits: Limits | None = None) -> KernelState:
         """Begin to use a kept kernel, of this server or of one that has left."""
         if entry.kernel_id in self._kernels:
             return self._kernels[entry.kernel_id]
@@ -143,6 +143,7 @@ class KernelManager:
             entry.spec,
             connect,
             self._on_event,
+            limits=limits,
             keep=functools.partial(self._keep, entry.kernel_id),
             beat=self._beat,
         )

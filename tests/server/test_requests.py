@@ -216,6 +216,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "interrupt": {"kernelId": UNKNOWN},
     "restartKernel": {"kernelId": UNKNOWN},
     "shutdownKernel": {"kernelId": UNKNOWN},
+    "keepKernel": {"kernelId": UNKNOWN},
     "outputs": {"executionId": "x"},
     "send": {"kernelId": UNKNOWN, "channel": "shell", "msgType": "x", "content": {}},
 }
