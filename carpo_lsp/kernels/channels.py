@@ -46,6 +46,8 @@ class Channels:
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
         self._stdin: _Peer | None = None
+        self._unread: set[Channel] = set()
+        """Those that are read on in the next turn; news of them before that say nothing new."""
         self._arrived = asyncio.Event()
         try:
             for channel in SOCKET_TYPES:
@@ -80,9 +82,13 @@ class Channels:
         # The descriptor of a ZeroMQ socket signals edges, and sending may have consumed one.
         self._loop.call_soon(self._read, request.channel)
 
+    def _go_on(self, channel: Channel) -> None:
+        self._unread.discard(channel)
+        self._read(channel)
+
     def _read(self, channel: Channel) -> None:
         socket = self._sockets.get(channel)
-        if socket is None:
+        if socket is None or channel in self._unread:
             return
         room = TURN
         for _ in range(BATCH):
@@ -102,7 +108,8 @@ class Channels:
             room -= sum(map(len, frames))
             if room < 0:
                 break
-        self._loop.call_soon(self._read, channel)
+        self._unread.add(channel)
+        self._loop.call_soon(self._go_on, channel)
 
     def hold_back(self) -> None:
         """Take output off the kernel only as fast as it is read here."""

@@ -1,0 +1,130 @@
+"""How a kernel's sockets are read: fast, but never for long at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import zmq
+from jupyter_client.session import Session
+from support import DEADLINE
+
+from carpo_lsp.kernels.channels import AHEAD, BATCH, TURN, Channels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from carpo_lsp.kernels.messages import Message
+
+KEY = b"secret"
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[Any]]:
+    with zmq.Context() as context:
+        yield context
+
+
+class Publisher:
+    """The iopub channel of a kernel that is not there otherwise."""
+
+    def __init__(self, context: zmq.Context[Any], folder: Path, **options: int) -> None:
+        self.info = {"transport": "ipc", "ip": str(folder / "k"), "key": KEY.decode()}
+        for number, channel in enumerate(("shell", "control", "stdin", "iopub")):
+            self.info[f"{channel}_port"] = str(number)
+        self._socket = context.socket(zmq.XPUB)
+        self._socket.linger = 0
+        self._socket.set(zmq.XPUB_NODROP, options.get("nodrop", 0))
+        self._socket.sndhwm = options.get("sndhwm", 0)
+        self._socket.sndtimeo = 500
+        self._socket.bind(f"ipc://{self.info['ip']}-3")
+        self._session = Session(key=KEY)
+
+    async def peer(self) -> None:
+        """Wait for the subscription."""
+        async with asyncio.timeout(DEADLINE):
+            while not self._socket.poll(0):  # noqa: ASYNC110 - the socket belongs to no loop
+                await asyncio.sleep(0.01)
+        self._socket.recv()
+
+    def publish(self, size: int) -> None:
+        """Send stream text. Raises `zmq.Again` when there is no room for it for a while."""
+        message = self._session.msg("stream", {"name": "stdout", "text": "x" * size})
+        frames = self._session.serialize(message, ident=b"stream")
+        self._socket.send_multipart(frames)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Turns:
+    """Counts the turns of the loop, for as long as `run` is under way."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    async def run(self) -> None:
+        while True:
+            self.number += 1
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("size", "count"), [(10, 50 * BATCH), (TURN // 4, 80)])
+async def test_a_turn_of_the_loop_reads_a_bounded_amount(
+    context: zmq.Context[Any], tmp_path: Path, size: int, count: int
+) -> None:
+    """So that what else is on the loop, another kernel's answer say, does not wait for a flood."""
+    publisher = Publisher(context, tmp_path)
+    read: Counter[int] = Counter()
+    everything = asyncio.Event()
+    turns = Turns()
+
+    def on_message(message: Message) -> None:
+        read[turns.number] += 1
+        if read.total() == count:
+            everything.set()
+
+    channels = Channels(context, publisher.info, on_message)
+    turning = asyncio.create_task(turns.run())
+    try:
+        await publisher.peer()
+        for _ in range(count):
+            publisher.publish(size)
+        async with asyncio.timeout(DEADLINE):
+            await everything.wait()
+    finally:
+        turning.cancel()
+        channels.close()
+        publisher.close()
+    # Two readings may meet in one turn: the one that goes on, and one for news of the socket.
+    assert max(read.values()) <= 2 * min(BATCH, TURN // size + 1)
+    assert len(read) > 5
+
+
+async def test_output_is_held_back_in_the_kernel(context: zmq.Context[Any], tmp_path: Path) -> None:
+    """What the kernel can still send while nobody reads is all that waits in this process."""
+    room = 8
+    publisher = Publisher(context, tmp_path, sndhwm=room, nodrop=1)
+    received: list[Message] = []
+    channels = Channels(context, publisher.info, received.append)
+    try:
+        await publisher.peer()
+        channels.hold_back()
+        sent = 0
+        with contextlib.suppress(zmq.Again):
+            while sent < 20 * AHEAD:  # without a turn of the loop
+                publisher.publish(100_000)
+                sent += 1
+        assert received == []
+        # Beside both queues there is what is on its way through buffers of the system.
+        assert AHEAD < sent < 10 * AHEAD
+        async with asyncio.timeout(DEADLINE):
+            while len(received) < sent:  # noqa: ASYNC110 - they are counted as they come
+                await asyncio.sleep(0.01)
+    finally:
+        channels.close()
+        publisher.close()
