@@ -229,6 +229,11 @@ class Wire(Inbox):
         else:
             self._held += data
 
+    async def drain(self) -> None:
+        """Wait until the server has read nearly all that was sent."""
+        async with asyncio.timeout(DEADLINE):
+            await self._writer.drain()
+
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """What is sent within goes out in one piece, so that the server reads it at once."""
