@@ -45,7 +45,7 @@ json.dumps
 
 R = """\
 # %% definitions
-value <- 41; few <- c(1.5, NA)
+value <- 41; few <- c(1.5, NA); many <- 1:100; parts <- list(a = "x", few, mean); data <- iris
 foo <- function(a, b = 2) {
   a
 }
@@ -203,6 +203,9 @@ async def test_r(frontend: Frontend) -> None:
     assert await it.variables() == {
         "value": ("numeric = 41", 1),
         "few": ("numeric = c(1.5, NA)", 0),
+        "many": ("integer = c(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …) (100 items)", 0),
+        "parts": ('list = list(a = "x", c(…), <function>)', 0),
+        "data": ("data.frame = 150 × 5: Sepal.Length, Sepal.Width, Petal.Length, …", 0),  # noqa: RUF001 - a times sign
         "foo": ("function", 2),
     }
     await it.busy("cat('ready\\n'); flush.console(); Sys.sleep(600)")

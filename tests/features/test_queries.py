@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import json
 import types
@@ -51,23 +52,47 @@ def shown(**namespace: Any) -> dict[str, list[str]]:
         (None, "NoneType", "None"),
         ([1, "a"], "list", "[1, 'a']"),
         ((1,), "tuple", "(1,)"),
-        ([1] * 100, "list", "100 items"),
+        ([1] * 100, "list", "[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, …] (100 items)"),
         ([], "list", "[]"),
-        (["x" * 60], "list", "1 item"),
+        (["x" * 60, "y"], "list", f"['{'x' * 22}…, 'y']"),
+        (["x" * 60] * 9, "list", f"['{'x' * 22}…, '{'x' * 22}…, …] (9 items)"),
         ({"a": 1, 2: None}, "dict", "{'a': 1, 2: None}"),
         ({}, "dict", "{}"),
-        ({"a": Trap()}, "dict", "1 item"),
-        ({(): 1}, "dict", "1 item"),
-        ({number: 0 for number in range(9)}, "dict", "9 items"),
+        ({"a": Trap()}, "dict", "{'a': <test_queries.Trap>}"),
+        ({(): 1}, "dict", "{(): 1}"),
+        (
+            {n: 0 for n in range(99)},
+            "dict",
+            f"{{{''.join(f'{n}: 0, ' for n in range(9))}9: 0, …}} (99 items)",
+        ),
         ({1}, "set", "{1}"),
         (set(), "set", "set()"),
-        (frozenset({1}), "frozenset", "1 item"),
-        ([Trap()], "list", "1 item"),
-        (range(10**9), "range", "1000000000 items"),
+        (frozenset({1}), "frozenset", "frozenset({1})"),
+        ([Trap(), 2], "list", "[<test_queries.Trap>, 2]"),
+        ([[1, 2], {"a": [3]}], "list", "[[1, 2], {'a': […]}]"),
+        ([[0] * 99] * 2, "list", "[[0, 0, 0, 0, 0, 0, 0, 0, …] (99 items), …] (2 items)"),
+        (range(10**9), "range", "range(0, 1000000000)"),
+        ([range(3)], "list", "[range(0, 3)]"),
+        (collections.deque([1, 2]), "collections.deque", "deque([1, 2])"),
+        (collections.Counter("aab"), "collections.Counter", "Counter({'a': 2, 'b': 1})"),
+        (bytearray(b"ab"), "bytearray", "bytearray([97, 98])"),
     ],
 )
 def test_short_values(value: object, type_: str, text: str) -> None:
     assert shown(x=value) == {"x": ["variable", type_, text]}
+
+
+def test_of_huge_containers_only_the_first_items_are_looked_at() -> None:
+    recursive: list[Any] = []
+    recursive.append(recursive)
+    assert shown(x=recursive) == {"x": ["variable", "list", "[[[…]]]"]}
+    texts = shown(x=[[[1] * 1000] * 1000] * 1000, y="x" * 10**7, z=b"x" * 10**7)
+    assert all(len(value) < 100 for _, _, value in texts.values())
+
+
+def test_names_without_values_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(python, "LONG", -1)
+    assert shown(x=1, y=[2]) == {"x": ["variable", "int", ""], "y": ["variable", "list", ""]}
 
 
 def test_nothing_is_called() -> None:
@@ -81,8 +106,11 @@ def test_nothing_is_called() -> None:
 def test_shapes_of_arrays_only() -> None:
     array = type("ndarray", (), {"__module__": "numpy", "shape": (3, 4), "dtype": "float64"})()
     other = type("thing", (), {"__module__": "mine", "shape": (3, 4)})()
-    assert shown(a=array, o=other) == {
+    dtype = types.SimpleNamespace(kind="f")
+    number = {"__module__": "numpy", "shape": (), "dtype": dtype, "item": lambda self: 1.5}
+    assert shown(a=array, o=other, n=type("float64", (), number)()) == {
         "a": ["variable", "numpy.ndarray", "3 \u00d7 4 float64"],
+        "n": ["variable", "numpy.float64", "1.5"],
         "o": ["variable", "mine.thing", ""],
     }
 

@@ -6,18 +6,38 @@ values of types that are known to be harmless are shown.
 
 from __future__ import annotations
 
+import collections
 import inspect
+import itertools
 import json
 import linecache
 import re
+import time
 import types
 from typing import Any
 
+# Characters of a value, and of one in it; items of a container that are looked at; how deep.
 LONGEST = 60
-FEW = 8
+ITEM = 24
+FEW = 10
+DEEPEST = 1
 MOST = 1000
+# Seconds of work after which names are told without their values.
+LONG = 0.3
 SCALARS = (bool, int, float, complex, str, bytes, type(None))
-SIZED = (list, tuple, dict, set, frozenset, bytearray, range)
+BRACKETS: dict[Any, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    dict: ("{", "}"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    bytearray: ("bytearray([", "])"),
+    collections.deque: ("deque([", "])"),
+    collections.defaultdict: ("defaultdict({", "})"),
+    collections.OrderedDict: ("OrderedDict({", "})"),
+    collections.Counter: ("Counter({", "})"),
+}
+EMPTY: dict[Any, str] = {set: "set()", frozenset: "frozenset()"}
 FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 SHAPED = (
     "cupy dask geopandas jax jaxlib modin numpy pandas polars pyarrow scipy tensorflow torch xarray"
@@ -30,11 +50,13 @@ def variables(namespace: dict[str, Any]) -> str:
     if "get_ipython" in namespace:
         hidden = getattr(namespace["get_ipython"](), "user_ns_hidden", {})
     found = []
+    until = time.thread_time() + LONG
     for name, value in list(namespace.items()):
         own = name not in hidden or hidden[name] is not value
         if name.startswith("_") or not own or is_a(value, types.ModuleType):
             continue
-        found.append([name, kind_of(value), type_of(value), short(value)])
+        text = short(value) if time.thread_time() < until else ""
+        found.append([name, kind_of(value), type_of(value), text])
         if len(found) == MOST:
             break
     return json.dumps(found)
@@ -66,42 +88,70 @@ def short(value: Any) -> str:
     kind = type(value)
     if kind in SCALARS:
         return scalar(value)
-    if kind in SIZED:
-        text = few(value)
-        if text and len(text) <= LONGEST:
-            return text
-        return str(len(value)) + (" items" if len(value) != 1 else " item")
+    if kind is range:
+        return repr(value)
+    if kind in BRACKETS:
+        return items(value, LONGEST)
     if root_of(kind) in SHAPED.split():
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple):
             dtype = getattr(value, "dtype", None)
+            if shape == () and root_of(kind) == "numpy" and getattr(dtype, "kind", "O") in "biufc":
+                return scalar(value.item())
             text = " × ".join(map(str, shape)) if shape else "scalar"  # noqa: RUF001 - a times sign
             return text if dtype is None else text + " " + str(dtype)[:LONGEST]
     return ""
 
 
-def few(value: Any) -> str:
-    """A list, tuple, set or dict of a few scalars as it is written; empty for any other."""
+def items(value: Any, room: int, depth: int = 0) -> str:
+    """The first items of a container, in about `room` characters: `[1, 2, …] (100 items)`."""
     kind = type(value)
-    if kind not in (list, tuple, set, dict) or len(value) > FEW:
-        return ""
-    # Copied first: other threads may change it meanwhile.
-    items = list(value.items()) if kind is dict else [(item,) for item in list(value)]
-    if not all(type(part) in SCALARS for item in items for part in item):
-        return ""
-    text = ", ".join(": ".join(map(scalar, item)) for item in items)
-    if kind is list:
-        return "[" + text + "]"
-    if kind is tuple:
-        return "(" + text + ("," if len(items) == 1 else "") + ")"
-    return "{" + text + "}" if items or kind is dict else "set()"
+    opening, closing = BRACKETS[kind]
+    pairs = issubclass(kind, dict)
+    try:
+        first = list(itertools.islice(value.items() if pairs else value, FEW))
+    except RuntimeError:  # another thread has changed it meanwhile
+        first = []
+    texts: list[str] = []
+    for entry in first:
+        text = ": ".join(item(part, depth) for part in (entry if pairs else (entry,)))
+        room -= len(text) + 2
+        if room < 0:
+            break
+        texts.append(text)
+    count = len(value)
+    if kind is tuple and count == len(texts) == 1:
+        closing = ",)"
+    if count == 0:
+        return EMPTY.get(kind, opening + closing)
+    if len(texts) == count:
+        return opening + ", ".join(texts) + closing
+    size = str(count) + (" items" if count != 1 else " item")
+    return opening + ", ".join([*texts, "…"]) + closing + " (" + size + ")"
+
+
+def item(value: Any, depth: int) -> str:
+    """An item of a container, `depth` containers deep."""
+    kind = type(value)
+    if kind in SCALARS:
+        return clipped(scalar(value), ITEM)
+    if kind is range:
+        return repr(value)
+    if kind in BRACKETS:
+        opening, closing = BRACKETS[kind]
+        return items(value, ITEM, depth + 1) if depth < DEEPEST else opening + "…" + closing
+    return "<" + clipped(type_of(value), ITEM) + ">"
 
 
 def scalar(value: Any) -> str:
     if type(value) is int and value.bit_length() > 200:
         return "an integer of " + str(value.bit_length()) + " bits"
     text = repr(value[:LONGEST] if isinstance(value, (str, bytes)) else value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return clipped(text, LONGEST)
+
+
+def clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def definition(namespace: dict[str, Any], name: str) -> str:
