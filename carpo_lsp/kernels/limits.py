@@ -78,6 +78,8 @@ class Limiter:
     async def look(self) -> None:
         """Compare the kernel with its limits now."""
         elapsed = self._stopwatch.lap()
+        if self._kernel.stopped:
+            elapsed = 0.0
         await self._look_at_memory()
         await self._look_at_execution(elapsed)
         await self._look_at_idleness(elapsed)
@@ -110,7 +112,7 @@ class Limiter:
         if execution_id != self._timed:
             self._timed, self._seconds = execution_id, min(seconds, elapsed)
             self._interrupted = False
-        elif not self._kernel.stopped:
+        else:
             self._seconds += elapsed
         if self._seconds >= limit and not self._interrupted:
             self._interrupted = True
