@@ -199,21 +199,25 @@ class Journal:
         changes = self._batch(known).changes
         if text is not None and text.spilled:
             known.text = text
-            changes.move(self._noted(known, text.output()))
+            output = text.output()
+            changes.move(output)
+            self._note(known, output)
         elif event.output is not None:
             output = (self._spool or self._temporary).shrink(event.output, MAX_OUTPUT)
-            changes.add(attrs.evolve(event, output=self._noted(known, output)))
+            if output is not event.output:
+                event = attrs.evolve(event, output=output)
+            changes.add(event)
+            self._note(known, output)
         else:
             changes.add(event)
         self._wake()
 
-    def _noted(self, known: _Known, output: Output) -> Output:
-        """An output whose file, if it has one, is to be on the disk by the end."""
+    def _note(self, known: _Known, output: Output) -> None:
+        """The file of an output, if it has one, is to be on the disk by the end."""
         pointer = (output.get("metadata") or {}).get("carpo")
         path = pointer.get("path") if isinstance(pointer, dict) else None
         if isinstance(path, str):
             known.files.append(path)
-        return output
 
     def _end(self, known: _Known, event: StateChanged) -> None:
         self._running.pop(event.execution_id, None)

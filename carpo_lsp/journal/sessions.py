@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 LOCK: Final = "lock"
 OUTPUTS: Final = "outputs"
 
-_SESSION: Final = re.compile(r"\d{8}T\d{6}-\d+-[0-9a-f]+")
+_SESSION: Final = re.compile(r"\d{8}T\d{12}-\d+-[0-9a-f]+")
 _FILE: Final = re.compile(r"(\w+)\.(\d+)\.jsonl")
 
 
@@ -42,7 +42,8 @@ class Session:
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         root.chmod(0o700)
-        began = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        # To the microsecond: one may begin right after another's end, and is read after it.
+        began = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         name = f"{began}-{os.getpid()}-{secrets.token_hex(4)}"
         new = Path(tempfile.mkdtemp(prefix=".", dir=root))
         self.folder = root / name

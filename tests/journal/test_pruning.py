@@ -21,7 +21,7 @@ KB = 1000
 def make(root: Path, name: str, *, lines: int = 0, outputs: int = 0, days: float = 0) -> Session:
     """A session of a living server, of so many bytes, last written to some days ago."""
     session = Session(root)
-    moved = root / f"20260101T0000{name:0>2}-1-aa"
+    moved = root / f"20260101T{name:0>12}-1-aa"
     session.folder.rename(moved)
     session.folder = moved
     session.append("none.1.jsonl", whole("1", "x" * lines), sync=False)
@@ -37,7 +37,7 @@ def make(root: Path, name: str, *, lines: int = 0, outputs: int = 0, days: float
 def left(root: Path) -> list[str]:
     """The sessions by their names, with a + for those that have big outputs."""
     return [
-        str(int(session.name[13:15])) + "+" * any(session.glob(f"{OUTPUTS}/*"))
+        str(int(session.name[9:21])) + "+" * any(session.glob(f"{OUTPUTS}/*"))
         for session in sessions.sessions(root)
     ]
 
@@ -99,7 +99,7 @@ def test_a_server_removes_its_own_oldest_files_but_not_the_last_of_a_document(
 
 def test_only_what_is_ours_is_touched(tmp_path: Path) -> None:
     make(tmp_path, "1", days=99).close()
-    for name in ("notes", "20260101T000000-1-aa.bak", ".new"):
+    for name in ("notes", "20260101T000000000000-1-aa.bak", ".new"):
         (tmp_path / name).mkdir()
     precious = tmp_path / "precious.txt"
     precious.write_text("x")
@@ -107,7 +107,9 @@ def test_only_what_is_ours_is_touched(tmp_path: Path) -> None:
     linked.close()
     (linked.folder / "link").symlink_to(precious)
     prune(tmp_path, Policy(max_bytes=1))
-    assert names(tmp_path) == sorted(["notes", "20260101T000000-1-aa.bak", ".new", "precious.txt"])
+    assert names(tmp_path) == sorted(
+        ["notes", "20260101T000000000000-1-aa.bak", ".new", "precious.txt"]
+    )
 
 
 @pytest.mark.parametrize("file", ["none.1.jsonl", "lock"])
