@@ -178,3 +178,21 @@ async def test_a_restart_that_fails_is_not_repeated(scene: Scene) -> None:
     await until(lambda: "did not start" in "".join(scene.client.messages()[-1:]))
     assert scene.status == "dead"
     assert "carpo.restartKernel" in scene.client.messages()[-1]
+
+
+async def test_what_is_said_of_a_kernel_that_lives(scene: Scene) -> None:
+    state = scene.bench.workspace.frontend.manager.get(scene.kernel_id)
+    name = scene.kernel.spec.display_name
+    state.warn("The kernel uses 90 MB of the 100 MB it may use.")
+    state.warn("The kernel does not answer.", "unresponsive")
+    state.warn("The kernel is at work again.", "responsive")
+    told = scene.client.of(types.WINDOW_SHOW_MESSAGE)[-3:]
+    assert [(each.type, each.message) for each in told] == [
+        (types.MessageType.Warning, f"{name}: The kernel uses 90 MB of the 100 MB it may use."),
+        (types.MessageType.Warning, f"{name}: The kernel does not answer."),
+        (types.MessageType.Info, f"{name}: The kernel is at work again."),
+    ]
+    scene.bench.workspace.client.wants_notifications = True
+    before = len(scene.client.messages())
+    state.warn("The kernel uses 90 MB of the 100 MB it may use.")
+    assert len(scene.client.messages()) == before, "its plugin tells"

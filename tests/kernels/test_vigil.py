@@ -237,3 +237,24 @@ async def test_a_kernel_that_computes_in_c_does_not_hang(
         for event in events.all
         if isinstance(event, StatusChanged) and event.cause is not None
     ]
+
+
+@pytest.mark.needs_r
+@pytest.mark.usefixtures("_often")
+async def test_r_sleeps_and_does_not_hang(
+    frontend: Frontend, events: Events, beats: list[bool | None]
+) -> None:
+    """It answers no heartbeat while code runs, nor does it use the processor."""
+    kernel = await frontend.start_kernel(language="r")
+    running = frontend.execute_code(kernel, "cat('begun\\n'); flush.console(); Sys.sleep(600)")
+    await events.until_text("begun")
+    async with asyncio.timeout(DEADLINE):
+        while beats[-vigil.MISSED * 2 :] != [False] * (vigil.MISSED * 2):  # noqa: ASYNC110 - no event exists to wait for
+            await asyncio.sleep(0.01)
+    await frontend.interrupt(kernel)
+    assert (await running).state in ("ok", "error")
+    assert not [
+        event
+        for event in events.all
+        if isinstance(event, StatusChanged) and event.cause is not None
+    ]
