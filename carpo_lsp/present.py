@@ -52,6 +52,8 @@ class Presenter:
         self._supervision = Supervision(workspace)
         self._touched: set[str] = set()
         self._edited: set[str] = set()
+        self._rerun: set[str] = set()
+        """Notebooks in which cells have been run since the last refresh."""
         self._seen: set[str] = set()
         """Documents that have been looked at since they were opened."""
         self._unwritten: set[str] = set()
@@ -123,8 +125,8 @@ class Presenter:
         elif event.state == "running":
             self._running[event.execution_id] = uri
         elif event.state == "queued":
-            below = self._workspace.documents.cells_below(uri)  # they may be stale now
-            self._edited.update(cell for cell in below if self._diagnostics.has(cell))
+            if (notebook := self._workspace.documents.notebook_of(uri)) is not None:
+                self._rerun.add(notebook.uri)
         self._touch(uri, SOON)
 
     def _touch(self, uri: str, delay: float) -> None:
@@ -151,6 +153,7 @@ class Presenter:
         self._touched.update(self._running.values())
         touched, self._touched = self._touched, set()
         edited, self._edited = self._edited, set()
+        edited |= self._may_be_stale()
         for uri in touched | edited:
             self._diagnostics.refresh(uri)
         if touched and style(self._workspace) == "hint":
@@ -163,6 +166,17 @@ class Presenter:
             self._schedule(now + TICK)
         elif self._unwritten:
             self._schedule(self._last_writing + WRITING)
+
+    def _may_be_stale(self) -> set[str]:
+        """The cells with diagnostics of notebooks in which something has been run."""
+        rerun, self._rerun = self._rerun, set()
+        return {
+            cell.uri
+            for uri in rerun
+            if (notebook := self._workspace.documents.notebook_of(uri)) is not None
+            for cell in notebook.cells
+            if self._diagnostics.has(cell.uri)
+        }
 
     def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, set()

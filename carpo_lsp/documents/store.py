@@ -94,6 +94,27 @@ class DocumentStore:
             raise DocumentNotOpen.of(uri)
         return self._documents[uri]
 
+    def get_main(self, uri: str) -> Document:
+        """The open document, or for the URI of a notebook itself its first code cell.
+
+        Raises `DocumentNotOpen`, also for a notebook without an open code cell.
+        """
+        if uri not in self._documents and uri in self._notebooks:
+            for cell in self._notebooks[uri].cells:
+                if cell.kind == "code" and cell.uri in self._documents:
+                    return self._documents[cell.uri]
+        return self.get(uri)
+
+    def all_of(self, uri: str) -> list[Document]:
+        """The open document, or for the URI of a notebook itself its open cells in order.
+
+        Raises `DocumentNotOpen`.
+        """
+        if uri in self._documents or uri not in self._notebooks:
+            return [self.get(uri)]
+        found = (self._documents.get(cell.uri) for cell in self._notebooks[uri].cells)
+        return [document for document in found if document is not None]
+
     def find(self, uri: str) -> Document | None:
         return self._documents.get(uri)
 
@@ -172,22 +193,6 @@ class DocumentStore:
     def notebook_of(self, uri: str) -> Notebook | None:
         """The notebook a cell's document belongs to, or that has the URI itself."""
         return self._notebooks.get(self.owner(uri))
-
-    def cells_above(self, uri: str) -> Iterator[str]:
-        """The documents of the cells above a notebook's cell; none for any other document."""
-        if uri in self._cells:
-            for cell in self._notebooks[self._cells[uri][0]].cells:
-                if cell.uri == uri:
-                    return
-                yield cell.uri
-
-    def cells_below(self, uri: str) -> Iterator[str]:
-        """The documents of the cells below a notebook's cell; none for any other document."""
-        if uri in self._cells:
-            for cell in reversed(self._notebooks[self._cells[uri][0]].cells):
-                if cell.uri == uri:
-                    return
-                yield cell.uri
 
     def owner(self, uri: str) -> str:
         """What a binding is kept for: the notebook of a cell, else the document itself."""

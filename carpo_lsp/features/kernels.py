@@ -46,7 +46,7 @@ def start_kernel(
         limits=params.limits,
     )
     if params.text_document is not None:
-        document = workspace.documents.get(params.text_document.uri)
+        document = workspace.documents.get_main(params.text_document.uri)
         kernel_id = workspace.kernel_for(document, main_language(document), options)
         dead = frontend.get_kernel(kernel_id).status == "dead"
     else:
@@ -99,7 +99,7 @@ async def kernel_info(workspace: Workspace, params: protocol.KernelInfoParams) -
 
 
 def select_kernel(workspace: Workspace, params: protocol.SelectKernelParams) -> None:
-    document = workspace.documents.get(params.text_document.uri)
+    document = workspace.documents.get_main(params.text_document.uri)
     workspace.select_kernel(document.uri, params.kernel_id, params.language)
 
 
@@ -118,7 +118,10 @@ def execute(workspace: Workspace, params: protocol.ExecuteParams) -> protocol.Ex
         )
         return protocol.ExecuteResult(execution_id=execution_id, kernel_id=params.kernel_id)
     assert params.text_document is not None  # parse has seen that one of the two is there
-    document = workspace.documents.get(params.text_document.uri)
+    if params.code is not None:
+        document = workspace.documents.get_main(params.text_document.uri)
+    else:
+        document = workspace.documents.get(params.text_document.uri)
     if params.position is not None:
         execution_id, kernel_id = workspace.run_cell(
             document,
@@ -207,23 +210,24 @@ def outputs(
             return _journaled(workspace, params.execution_id)
         return protocol.OutputsResult(executions=(_outputs(workspace, record),))
     assert params.text_document is not None  # parse has seen that one of the two is there
-    document = workspace.documents.get(params.text_document.uri)
-    restored = workspace.restoring.under_way(document)
-    if restored is None:
-        return _outputs_of(workspace, document.uri)
+    documents = workspace.documents.all_of(params.text_document.uri)
+    uris = {document.uri for document in documents}
+    restored = [task for each in documents if (task := workspace.restoring.under_way(each))]
+    if not restored:
+        return _outputs_of(workspace, uris)
 
     async def later() -> protocol.OutputsResult:
-        await asyncio.wait([restored])
-        return _outputs_of(workspace, document.uri)
+        await asyncio.wait(restored)
+        return _outputs_of(workspace, uris)
 
     return later()
 
 
-def _outputs_of(workspace: Workspace, uri: str) -> protocol.OutputsResult:
+def _outputs_of(workspace: Workspace, uris: set[str]) -> protocol.OutputsResult:
     records = (
         record
         for record in workspace.frontend.transcript.records()
-        if (place := workspace.place(record.execution_id)) is not None and place.uri == uri
+        if (place := workspace.place(record.execution_id)) is not None and place.uri in uris
     )
     return protocol.OutputsResult(executions=tuple(_outputs(workspace, each) for each in records))
 

@@ -41,7 +41,9 @@ def shown(workspace: Workspace, document: Document) -> list[Shown]:
     A statement or selection is shown until its text is edited or run again, be it by itself or
     with its cell.
     """
-    states = workspace.runs.states(document, workspace.documents.cells_above(document.uri))
+    notebook = workspace.documents.notebook_of(document.uri)
+    above = workspace.runs.newest_above(notebook.cells) if notebook is not None else {}
+    states = workspace.runs.states(document, above.get(document.uri, {}))
     cells = {}
     found: list[Shown] = []
     for cell, run in workspace.runs.of(document):

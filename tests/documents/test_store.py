@@ -124,13 +124,20 @@ def test_notebooks(documents_first: bool) -> None:
         store.change_notebook(notebook, 0, 0)
 
 
-def test_the_cells_above_and_below_one() -> None:
+def test_a_notebook_stands_for_its_cells() -> None:
     store = DocumentStore()
-    store.open_notebook("n", "jupyter-notebook", [cell(1), cell(2), cell(3)])
-    assert list(store.cells_above(cell(1).uri)) == []
-    assert list(store.cells_above(cell(3).uri)) == [cell(1).uri, cell(2).uri]
-    assert list(store.cells_below(cell(2).uri)) == [cell(3).uri]
-    assert [*store.cells_above("n"), *store.cells_below("n"), *store.cells_below(URI)] == []
+    store.open_notebook("n", "jupyter-notebook", [cell(1)._replace(kind="markdown"), cell(2)])
+    with pytest.raises(DocumentNotOpen):
+        store.get_main("n")
+    assert store.all_of("n") == []
+    prose, code = (store.open(cell(number).uri, "python", 1, "x") for number in (1, 2))
+    assert store.get_main("n") is store.get_main(cell(2).uri) is code
+    assert store.get_main(cell(1).uri) is prose
+    assert store.all_of("n") == [prose, code]
+    assert store.all_of(cell(1).uri) == [prose]
+    for ask in (store.get, store.get_main, store.all_of):
+        with pytest.raises(DocumentNotOpen):
+            ask("file:///none")
 
 
 def test_a_nonsense_splice_is_clamped() -> None:

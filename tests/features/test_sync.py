@@ -9,6 +9,9 @@ from lsprotocol import types
 from lsprotocol.converters import get_converter
 from recorder import Recorder
 
+from carpo_lsp import protocol
+from carpo_lsp.errors import DocumentNotOpen
+from carpo_lsp.features import kernels
 from carpo_lsp.features.sync import HANDLERS
 from carpo_lsp.present import Presenter
 
@@ -53,6 +56,8 @@ def change_cells(bench: Scripted, **cells: Any) -> None:
     [
         ({"tags": ["a", "skip-execution"]}, False),
         ({"id": "x", "metadata": {"tags": ["skip-execution"]}}, False),
+        ({"custom": {"metadata": {"tags": ["skip-execution"]}}}, False),
+        ({"custom": {"tags": ["skip-execution"]}}, True),
         ({"tags": ["a", 1]}, True),
         ({"tags": "skip-execution"}, True),
         ({"metadata": None}, True),
@@ -114,3 +119,25 @@ async def test_a_cell_that_moves_takes_its_tags_along(bench: Scripted) -> None:
     change_cells(bench, structure={"array": {"start": 2, "deleteCount": 0, "cells": [tagged]}})
     await bench.call("runAll", {"uri": CELLS[1], "line": 0})
     assert bench.codes == ["1", "2"]
+
+
+async def test_requests_may_name_the_notebook_itself(bench: Scripted) -> None:
+    open_notebook(bench, [{}, {}, {}])
+    workspace, document = bench.workspace, protocol.TextDocument(uri=NOTEBOOK)
+    await bench.call("runAll", {"uri": CELLS[0], "line": 0})
+    (kernel,) = kernels.list_kernels(workspace, protocol.ListKernelsParams()).kernels
+    assert kernel.documents == (NOTEBOOK,)
+    held = kernels.outputs(workspace, protocol.OutputsParams(text_document=document))
+    assert isinstance(held, protocol.OutputsResult)
+    assert len(held.executions) == 3
+    executed = kernels.execute(
+        workspace, protocol.ExecuteParams(text_document=document, code="more")
+    )
+    assert executed.kernel_id == kernel.kernel_id
+    unbind = protocol.SelectKernelParams(text_document=document, kernel_id=None)
+    kernels.select_kernel(workspace, unbind)
+    (kernel,) = kernels.list_kernels(workspace, protocol.ListKernelsParams()).kernels
+    assert kernel.documents == ()
+    place = protocol.ExecuteParams(text_document=document, position=protocol.Position(0, 0))
+    with pytest.raises(DocumentNotOpen):
+        kernels.execute(workspace, place)
