@@ -136,15 +136,18 @@ def _cell(cell: types.NotebookCell, languages: dict[str, str]) -> NotebookCell:
     return NotebookCell(cell.document, kind, languages.get(cell.document, ""), _tags(cell))
 
 
+# Where clients have a cell's tags: in its metadata, as in the file, or VS Code in that of its own
+# metadata, older ones of it below `custom`.
+_TAGS_IN: Final = ((), ("metadata",), ("custom", "metadata"))
+
+
 def _tags(cell: types.NotebookCell) -> tuple[str, ...]:
-    """The tags of a cell, in its metadata or, as VS Code has it, in the metadata therein."""
-    metadata: Any = cell.metadata
-    for _ in range(2):
-        if not isinstance(metadata, dict):
-            return ()
-        if isinstance(tags := metadata.get("tags"), list):
-            return tuple(tag for tag in tags if isinstance(tag, str))
-        metadata = metadata.get("metadata")
+    for path in _TAGS_IN:
+        found: Any = cell.metadata
+        for name in (*path, "tags"):
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, list):
+            return tuple(tag for tag in found if isinstance(tag, str))
     return ()
 
 
