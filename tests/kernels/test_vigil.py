@@ -252,7 +252,7 @@ async def test_r_sleeps_and_does_not_hang(
         while beats[-vigil.MISSED * 2 :] != [False] * (vigil.MISSED * 2):  # noqa: ASYNC110 - no event exists to wait for
             await asyncio.sleep(0.01)
     await frontend.interrupt(kernel)
-    assert (await running).state in ("ok", "error")
+    assert (await running).state != "died"
     assert not [
         event
         for event in events.all
