@@ -80,7 +80,7 @@ class Client:
         self, message: str, kind: types.MessageType = types.MessageType.Warning
     ) -> None:
         """Tell the user something. The first line must stand alone: some clients show no more."""
-        params = types.ShowMessageParams(type=kind, message=message)
+        params = types.ShowMessageParams(type=kind, message=_without_links(message))
         self._notify(types.WINDOW_SHOW_MESSAGE, params)
 
     def show_once(self, message: str, kind: types.MessageType = types.MessageType.Warning) -> None:
@@ -110,7 +110,7 @@ class Client:
         """
         params = types.ShowMessageRequestParams(
             type=kind,
-            message=message,
+            message=_without_links(message),
             actions=[types.MessageActionItem(title=choice) for choice in choices],
         )
         answer = await self._ask(types.WINDOW_SHOW_MESSAGE_REQUEST, params, None)
@@ -236,3 +236,9 @@ class Client:
 
 def _snake_case(name: str) -> str:
     return "".join("_" + char.lower() if char.isupper() else char for char in name)
+
+
+def _without_links(message: str) -> str:
+    """A message in which no client finds a link: prompts and errors are a kernel's words, and
+    VS Code makes `[text](command:...)` in a message something that runs a command."""
+    return message.replace("](", "] (")

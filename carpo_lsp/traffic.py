@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from carpo_lsp import protocol
 
 log = logging.getLogger(__name__)
+
+HIDDEN: Final = "…"
+"""What stands in the place of a secret."""
 
 Direction = Literal["receive", "send"]
 
@@ -53,21 +57,38 @@ def _readable(body: bytes) -> Any:
         message = None
     if not isinstance(message, dict):
         return f"({len(body)} bytes that are no JSON object)"
-    hidden = _hidden_param(message)
-    if hidden is not None and hidden in message["params"]:
-        message["params"][hidden] = "…"
+    _hide_secrets(message)
     return message
 
 
-def _hidden_param(message: dict[str, Any]) -> str | None:
-    """Which of its params may be a password or a token."""
-    params = message.get("params")
-    if isinstance(params, dict):
-        match message.get("method"), params.get("command"):
-            case protocol.STDIN, _:
-                return "value"
-            case protocol.ATTACH_KERNEL, _:
-                return "token"
-            case "workspace/executeCommand", "carpo.answer":
-                return "arguments"
-    return None
+def _hide_secrets(message: dict[str, Any]) -> None:
+    """Put something else in the place of what may be a password, a token or a key."""
+    match message:
+        case {"method": protocol.STDIN, "params": {"value": _} as params}:
+            params["value"] = HIDDEN
+        case {"method": protocol.ATTACH_KERNEL, "params": {} as params}:
+            if "token" in params:
+                params["token"] = HIDDEN
+            if "serverUrl" in params:
+                params["serverUrl"] = _without_secrets(params["serverUrl"])
+        case {"method": protocol.START_KERNEL, "params": {"env": {**env}} as params}:
+            params["env"] = dict.fromkeys(env, HIDDEN)
+        case {"method": protocol.SEND, "params": {"msgType": "input_reply"} as params}:
+            params["content"] = HIDDEN
+        case {
+            "method": "workspace/executeCommand",
+            "params": {"command": "carpo.answer"} as params,
+        }:
+            params["arguments"] = HIDDEN
+        case {
+            "method": "initialize",
+            "params": {"initializationOptions": {"carpo": {"token": _} as options}},
+        }:
+            options["token"] = HIDDEN
+
+
+def _without_secrets(url: object) -> str:
+    """A URL without a password or a token in it."""
+    if not isinstance(url, str):
+        return HIDDEN
+    return re.sub(r"(//)[^/?#]*@|([?#]).*", rf"\1\2{HIDDEN}", url)

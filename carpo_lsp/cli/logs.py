@@ -46,6 +46,8 @@ def configure(level: str, file: Path | None) -> None:
         handler = StderrHandler()
     else:
         try:
+            # A log tells what its user works on: a new one is for nobody else.
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
             handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise UserError(f"the log file {str(file)!r}: {error.strerror}") from error

@@ -15,7 +15,8 @@ MAX_COLUMNS: Final = 50
 def tables_to_markdown(html: str) -> str:
     """All tables of a piece of HTML with the text around them; empty when no table has a cell."""
     reader = _Reader()
-    reader.feed(html)
+    # HTMLParser gives up at a marked section that it does not know; HTML has none.
+    reader.feed(html.replace("<![", "&lt;!["))
     reader.close()
     reader.end_table()
     return "\n\n".join(reader.blocks) if reader.found else ""
