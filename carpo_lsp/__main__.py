@@ -14,6 +14,7 @@ from carpo_lsp.cli.history import history
 from carpo_lsp.cli.kernels import kernels
 from carpo_lsp.cli.run import run
 from carpo_lsp.cli.serve import serve, serve_options, start_server
+from carpo_lsp.cli.stop import stop
 from carpo_lsp.errors import CarpoError
 
 
@@ -31,6 +32,7 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
     carpo-lsp run analysis.py       run the code cells of a document
     carpo-lsp kernels               show which kernels are installed
     carpo-lsp history               show what has been run, and what came of it
+    carpo-lsp stop ID               end a kernel that goes on without an editor
     carpo-lsp doctor                find what keeps kernels from running
     """
     given = [
@@ -50,6 +52,7 @@ cli.add_command(serve)
 cli.add_command(run)
 cli.add_command(kernels)
 cli.add_command(history)
+cli.add_command(stop)
 cli.add_command(doctor)
 
 

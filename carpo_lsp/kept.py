@@ -23,6 +23,7 @@ class Kept:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._manager = workspace.frontend.manager
+        self._manager.registry.sweep()
         self._manager.bound = workspace.documents.bindings_of
         workspace.documents.on_binding = self._on_binding
         workspace.frontend.subscribe(self._on_event)

@@ -1,4 +1,4 @@
-"""`carpo-lsp kernels`: the installed kernelspecs."""
+"""`carpo-lsp kernels`: the installed kernelspecs, and the kernels that run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ if TYPE_CHECKING:
 
 
 @click.command("kernels")
+@click.option("--running", is_flag=True, help="List the kernels that run instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
-def kernels(as_json: bool) -> int:
+def kernels(running: bool, as_json: bool) -> int:
     """List the kernels there are.
 
     These are the installed Jupyter kernels and the Python environments in and above the current
     folder. NAME, PATH and LANGUAGE are what `carpo-lsp run --kernel` takes. With
     --json each kernel is an object with name, specPath, displayName, language, interruptMode and
     origin, as in the `carpo/listKernelSpecs` request of the language server.
+
+    With --running these are the kernels that go on without an editor, which `carpo-lsp stop` ends,
+    and those of running servers. Each is an object with kernelId, displayName, language, pid, state
+    (idle, busy, ended, unknown), rssBytes, documents, since, servers (process ids) and kept.
     """
+    if running:
+        return _print_running(as_json)
     from carpo_lsp.frontend import Frontend
     from carpo_lsp.protocol import to_wire
 
@@ -38,7 +45,50 @@ def kernels(as_json: bool) -> int:
     return 0
 
 
+def _print_running(as_json: bool) -> int:
+    import asyncio
+
+    from carpo_lsp.kernels.census import census
+    from carpo_lsp.kernels.registry import Registry
+    from carpo_lsp.protocol import to_wire
+
+    registry = Registry()
+    registry.sweep()
+    found = asyncio.run(census(registry))
+    if as_json:
+        click.echo(json.dumps(to_wire(found), indent=2, ensure_ascii=False))
+    elif found:
+        _print_rows(
+            ("ID", "LANGUAGE", "NAME", "PID", "STATE", "MEMORY", "SINCE", "SERVED BY", "DOCUMENTS"),
+            [
+                (
+                    each.kernel_id,
+                    each.language,
+                    each.display_name,
+                    str(each.pid or ""),
+                    each.state,
+                    f"{each.rss_bytes / 1024**2:.0f} MB" if each.rss_bytes is not None else "",
+                    (each.since or "")[:19].replace("T", " "),
+                    ", ".join(map(str, each.servers)) or "(kept)",
+                    " ".join(each.documents),
+                )
+                for each in found
+            ],
+        )
+    else:
+        click.echo("No kernel runs.", err=True)
+    return 0
+
+
 def _print_table(specs: Sequence[KernelSpec]) -> None:
+    _print_rows(
+        ("NAME", "LANGUAGE", "DISPLAY NAME", "PATH"),
+        [(spec.name, spec.language, spec.display_name, spec.spec_path) for spec in specs],
+    )
+
+
+def _print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of which the first two columns are never wrapped."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -47,11 +97,9 @@ def _print_table(specs: Sequence[KernelSpec]) -> None:
     # Into a pipe or file a row is a line, however long.
     console = Console(width=None if sys.stdout.isatty() else 1000)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("NAME", style="bold", no_wrap=True)
-    table.add_column("LANGUAGE", no_wrap=True)
-    table.add_column("DISPLAY NAME")
-    table.add_column("PATH", overflow="fold")
-    for spec in specs:
-        cells = (spec.name, spec.language, spec.display_name, spec.spec_path)
-        table.add_row(*map(Text, cells))
+    for number, column in enumerate(columns):
+        style = "bold" if number == 0 else ""
+        table.add_column(column, style=style, no_wrap=number < 2, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
     console.print(table)

@@ -82,9 +82,10 @@ class Lifetime:
 
         log.info("ending at once on %s", number.name)
         kernels = self._frontend.list_kernels()
-        process.kill_all(process.descendants(os.getpid()))
+        kept = [kernel.pid for kernel in kernels if kernel.kept and kernel.pid is not None]
+        process.kill_all(process.descendants(os.getpid(), kept))
         for kernel in kernels:
-            if kernel.owned and kernel.connection_file:
+            if kernel.owned and not kernel.kept and kernel.connection_file:
                 # Holds the key of a kernel that is gone; another cleaner may have been here.
                 with contextlib.suppress(OSError):
                     os.unlink(kernel.connection_file)

@@ -147,6 +147,13 @@ class Keepable(Protocol):
         lost by our end. Raises `CarpoError`.
         """
 
+    @property
+    def on_gap(self) -> Callable[[str], None]:
+        """Told, in a sentence, when what the kernel has sent may have got lost."""
+
+    @on_gap.setter
+    def on_gap(self, tell: Callable[[str], None]) -> None: ...
+
     def release(self) -> None:
         """Have the kernel end with this process after all."""
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import attrs
 
-from carpo_lsp.errors import KernelDied, KernelStartFailed
+from carpo_lsp.errors import KernelDied, KernelStartFailed, KernelTimeout
 from carpo_lsp.kernels import watchdog
 from carpo_lsp.kernels.codec import Codec
 from carpo_lsp.kernels.guard import OwnFolder
@@ -20,10 +20,10 @@ from carpo_lsp.kernels.local import LocalConnection
 from carpo_lsp.kernels.process import TAIL
 from carpo_lsp.kernels.records import Kind
 from carpo_lsp.kernels.registry import Entry, Registry
-from carpo_lsp.kernels.taken import TakenConnection
+from carpo_lsp.kernels.taken import TakenConnection, connection_info
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     import zmq
 
@@ -75,6 +75,8 @@ class KeepableConnection:
         self._folder: OwnFolder | None = None
         self._link: Link | None = None
         self._switch: Switch | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self.on_gap: Callable[[str], None] = lambda reason: None
 
     @property
     def kept(self) -> bool:
@@ -106,6 +108,7 @@ class KeepableConnection:
             self._taken = TakenConnection(entry, folder, self._hear)
             running = await self._taken.start()
             self._link = self._taken.link
+            self._watch = asyncio.create_task(self._replace_keeper(entry))
             return running
         await self._local.start()
         return None
@@ -188,6 +191,7 @@ class KeepableConnection:
         link.open(channels.codec.identity if work.running() else uuid4().hex.encode())
         self._local.use(link)
         self._switch = None
+        self._watch = asyncio.create_task(self._replace_keeper(entry))
 
     async def _unless_it_ends(self, waiting: Coroutine[Any, Any, None]) -> None:
         """Raises `KernelDied` when the kernel ends first."""
@@ -199,6 +203,34 @@ class KeepableConnection:
         finally:
             for task in tasks:
                 task.cancel()
+
+    async def _replace_keeper(self, entry: Entry) -> None:
+        """Start another keeper whenever the one that is there ends before the kernel."""
+        while (link := self._link) is not None and await link.ended is None and entry.alive:
+            log.error("The keeper of the kernel %s is gone; starting another", self._kernel_id)
+            try:
+                new, _ = await reach(
+                    entry,
+                    self._registry.folder(self._kernel_id),
+                    Codec(self._address(entry), self._kernel_id),
+                    self._on_message,
+                    tail=self._local.tail.lend() if self._local.tail is not None else None,
+                )
+                await new.begin()
+            except (OSError, ValueError, KernelTimeout) as error:
+                self.on_gap(f"The kernel cannot be reached any more: {error}")
+                return
+            new.go_on_after(link)
+            new.release(lambda request: None)
+            self._link = new
+            if self._taken is not None:
+                self._taken.link = new
+            else:
+                self._local.use(new)
+            self.on_gap("The keeper of the kernel has crashed; some output may be lost.")
+
+    def _address(self, entry: Entry) -> dict[str, Any]:
+        return self._local.address or connection_info(entry)
 
     def _keep_again(self, entry: Entry) -> None:
         """Raises `KernelStartFailed`."""
@@ -231,6 +263,7 @@ class KeepableConnection:
         await self._process.stop(grace, restart=restart)
         entry, self._entry = self._entry, None
         self._kept = False
+        self._stop_watching()
         if self._link is not None:
             self._link.dismiss()
             self._link.close()
@@ -245,10 +278,16 @@ class KeepableConnection:
 
     async def leave(self) -> None:
         """Let go of a kept kernel, which goes on. What it sends is for the next server."""
+        self._stop_watching()
         self._process.leave()
         if self._link is not None:
             self._link.close()
             self._link = None
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def stderr_tail(self) -> str:
         return self._process.stderr_tail()

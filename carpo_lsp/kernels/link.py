@@ -92,6 +92,8 @@ class Link(asyncio.Protocol):
         self._departed: tuple[int, frozenset[int]] = (0, frozenset())
         self._prompt: Message | None = None
         self._held = True
+        self._last_id = ""
+        self._known: str | None = None
         self._taking: asyncio.Handle | None = None
 
     # asyncio.Protocol
@@ -137,6 +139,10 @@ class Link(asyncio.Protocol):
         """Ask for the log; it is held until `release`. Raises `ConnectionError`."""
         self._write(pack(Kind.BEGIN, [b"%d" % os.getpid()]))
         return await self._begun
+
+    def go_on_after(self, lost: Link) -> None:
+        """Leave out what another link has given out, whose keeper is gone."""
+        self._known = lost._last_id or None
 
     def release(self, on_request: OnMessage) -> None:
         """Give out what comes. `on_request` gets the execute requests of servers that have left,
@@ -246,7 +252,11 @@ class Link(asyncio.Protocol):
             message = self._codec.decode(channel, record.frames)
             if message is None:
                 return
-            if channel == "stdin" and self._position < self._backlog_end:
+            self._last_id = message.msg_id
+            if self._known is not None and self._position <= self._backlog_end:
+                if message.msg_id == self._known:
+                    self._known = None
+            elif channel == "stdin" and self._position < self._backlog_end:
                 self._prompt = message  # it may have been answered
             else:
                 self._on_message(message)

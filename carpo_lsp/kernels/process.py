@@ -100,12 +100,15 @@ async def wait_for_exit(pid: int, poll: Callable[[], int | None]) -> int:
         os.close(descriptor)
 
 
-def descendants(pid: int) -> list[psutil.Process]:
-    """The processes below a process, whatever group or session they are in."""
+def descendants(pid: int, without: Iterable[int] = ()) -> list[psutil.Process]:
+    """The processes below a process, whatever group or session they are in, but for some and what
+    is below those."""
+    spared = {below for each in without for below in (each, *(p.pid for p in descendants(each)))}
     try:
-        return psutil.Process(pid).children(recursive=True)
+        below = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
+    return [process for process in below if process.pid not in spared]
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

@@ -139,6 +139,11 @@ class ExecutionQueue:
             self._changed()
             self._find_out(execution)  # its end may have got lost
 
+    def find_out(self) -> None:
+        """Messages may have got lost: find out whether the kernel is through with what runs."""
+        if self._current is not None:
+            self._find_out(self._current)
+
     def leave(self) -> None:
         """The kernel goes on without us, and with it the execution in flight."""
         self.abort_waiting()

@@ -9,12 +9,14 @@ import json
 import logging
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from carpo_lsp.kernels import watchdog
+from carpo_lsp.kernels.keeperlog import CURRENT, OLDER
 from carpo_lsp.kernels.specs import Spec
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ log = logging.getLogger(__name__)
 ENTRY: Final = "entry.json"
 LOCK: Final = "lock"
 SOCKET: Final = "keeper"
+
+REMEMBERED: Final = 30 * 24 * 3600
+"""Seconds for which the last output of a kernel waits for its document to be opened."""
 
 Bound = tuple[str, str | None]
 """URI of a document, and the language of its code that a kernel runs; None for all."""
@@ -142,10 +147,20 @@ class Registry:
         remove(str(self.folder(kernel_id)))
 
     def sweep(self) -> None:
-        """Remove what is left of kernels that ended with the machine, or untold for long."""
+        """Remove what is left of kernels that are gone and of which there is nothing to tell, or
+        nobody has asked for long."""
         for entry in tuple(self.entries()):
-            if not entry.alive and not Path(entry.connection_file).exists():
+            if not entry.alive and not self._is_worth_telling(entry.kernel_id):
                 self.remove(entry.kernel_id)
+
+    def _is_worth_telling(self, kernel_id: str) -> bool:
+        logs = [self.folder(kernel_id) / name for name in (CURRENT, OLDER)]
+        try:
+            stats = [log.stat() for log in logs]
+        except OSError:
+            return False  # its keeper never came
+        newest = max(stat.st_mtime for stat in stats)
+        return any(stat.st_size for stat in stats) and time.time() - newest < REMEMBERED
 
 
 def lock(folder: Path) -> int | None:

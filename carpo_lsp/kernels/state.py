@@ -66,6 +66,8 @@ class KernelState:
         self._meter = Meter()
         self._keep = keep
         self._connection = connect(self.dispatch)
+        if isinstance(self._connection, Keepable):
+            self._connection.on_gap = self._on_gap
         send = self._connection.send
         self._questions = Questions(kernel_id, send, emit)
         self.executions = ExecutionQueue(kernel_id, send, emit, self._on_changed)
@@ -199,6 +201,10 @@ class KernelState:
             await self._give(self._connection, keep, info)
         except CarpoError as error:
             self.warn(f"The kernel ends with the editor: {error.message}")
+
+    def _on_gap(self, reason: str) -> None:
+        self._announce(Why(reason))
+        self.executions.find_out()
 
     def release(self) -> None:
         """Have the kernel end with this process after all."""

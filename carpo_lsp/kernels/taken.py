@@ -52,7 +52,7 @@ class TakenConnection:
     async def start(self) -> Running:
         entry = self._entry
         try:
-            codec = Codec(_connection_info(entry), entry.kernel_id)
+            codec = Codec(connection_info(entry), entry.kernel_id)
             link, _ = await reach(entry, self._folder, codec, self._on_message)
             begun = await link.begin()
         except (OSError, ValueError, KernelTimeout) as error:
@@ -122,7 +122,8 @@ class TakenConnection:
                 os.kill(self._entry.pid, number)
 
 
-def _connection_info(entry: Entry) -> dict[str, Any]:
+def connection_info(entry: Entry) -> dict[str, Any]:
+    """The content of a kept kernel's connection file. Raises `OSError` or `ValueError`."""
     return dict(json.loads(Path(entry.connection_file).read_text(encoding="utf-8")))
 
 
