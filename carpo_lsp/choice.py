@@ -148,6 +148,11 @@ class Choices:
             log.info("The kernel chosen for %s cannot be had: %s", project, error.message)
             return None
 
+    def nearest(self, specs: SpecFinder, folder: Path, language: str) -> Spec | None:
+        """What was chosen for the nearest project that a folder is in, or is."""
+        found = (self.get(specs, project, language) for project in (folder, *folder.parents))
+        return next((spec for spec in found if spec is not None), None)
+
     def remember(self, project: Path, language: str, spec: Spec) -> None:
         """Choose a kernelspec for a language in a project. Failures to write are only logged."""
         kind = "environment" if spec.origin == "environment" else "name"

@@ -164,6 +164,20 @@ def test_a_choice_is_there_in_the_next_session(wish: Wish, home: Path) -> None:
     assert Choices().get(specs, project, "python") == specs.by_name("lab")
 
 
+def test_a_choice_is_for_all_folders_of_its_project(wish: Wish, home: Path) -> None:
+    specs = SpecFinder()
+    project, inner = home / "project", home / "project" / "parts" / "inner"
+    choices = Choices()
+    choices.remember(project, "r", specs.by_name("other-r"))
+    choices.remember(inner, "r", specs.by_name("ir"))
+    nearest = [
+        choices.nearest(specs, folder, "r")
+        for folder in (home, project, project / "parts", inner, inner / "deeper")
+    ]
+    assert [spec and spec.name for spec in nearest] == [None, "other-r", "other-r", "ir", "ir"]
+    assert choices.nearest(specs, inner, "python") is None
+
+
 def test_it_is_kept_in_the_state_folder_of_the_user_alone(home: Path) -> None:
     Choices().remember(home, "r", SpecFinder().by_name("ir"))
     (file,) = (home / ".state" / "carpo-lsp").iterdir()

@@ -63,10 +63,10 @@ def run(
 
     A FILE is a script with `# %%` cells (or none), a Markdown, Quarto, R Markdown or MyST
     document, or a Jupyter notebook. Each FILE gets a fresh kernel for each of its languages: the
-    one its header or metadata names, else for Python the nearest environment, else an installed
-    one for the language. Markdown cells, and cells whose options say `eval: false` or whose tags
-    have `skip-execution`, are not run; those with `error: true` or the tag `raises-exception` may
-    fail.
+    one its header or metadata names, else the one that was chosen for its project in an editor,
+    else for Python the nearest environment, else an installed one for the language. Markdown
+    cells, and cells whose options say `eval: false` or whose tags have `skip-execution`, are not
+    run; those with `error: true` or the tag `raises-exception` may fail.
 
     What the code prints comes on stdout and stderr as it is printed, results as text on stdout.
     Images are saved into files. Progress and notes are on stderr. When the code asks for input, a
@@ -145,14 +145,16 @@ def _choose(frontend: Frontend, source: Source, kernel: Spec | None) -> dict[str
         return dict.fromkeys(source.languages, kernel)
     if "plaintext" in source.languages:
         raise UserError(f"{source.path}: the name does not tell its language; give --kernel.")
-    from carpo_lsp.choice import Wish, choose
+    from carpo_lsp.choice import Choices, Wish, choose
 
     folder = source.path.absolute().parent
+    finder = frontend.manager.specs
     specs = {}
     for language in source.languages:
-        wish = Wish(language=language, folder=folder, header=source.kernel_name)
+        chosen = Choices().nearest(finder, folder, language)
+        wish = Wish(language=language, folder=folder, header=source.kernel_name, chosen=chosen)
         try:
-            choice = choose(frontend.manager.specs, wish)
+            choice = choose(finder, wish)
         except CarpoError as error:
             raise UserError(f"{source.path}: {describe(error)}") from error
         specs[language] = choice.spec

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -320,6 +321,26 @@ def test_the_kernel_and_its_folder_can_be_chosen(program: Program, write: Write)
     folder.mkdir()
     done = program.run("run", "doc.txt", "--kernel", "python", "--cwd", folder)
     assert (done.returncode, done.stdout) == (0, f"{folder}\n")
+
+
+def test_what_was_chosen_for_the_project_runs_it(program: Program, write: Write) -> None:
+    write("doc.py", "print('ran')")
+    chosen = {str(program.folder): {"python": {"name": "chosen"}}}
+    state = program.folder / "state" / "carpo-lsp"
+    state.mkdir(parents=True)
+    (state / "choices.json").write_text(json.dumps(chosen))
+    spec = program.folder / "jupyter" / "kernels" / "chosen"
+    spec.mkdir(parents=True)
+    argv = [sys.executable, "-c", "raise SystemExit('this is the one')", "{connection_file}"]
+    about = {"argv": argv, "display_name": "Chosen", "language": "python"}
+    (spec / "kernel.json").write_text(json.dumps(about))
+    folders = {"XDG_STATE_HOME": str(state.parent), "JUPYTER_PATH": str(spec.parent.parent)}
+    program.env |= folders
+    done = program.run("run", "doc.py")
+    assert done.returncode == 1
+    assert "this is the one" in done.stderr
+    done = program.run("run", "doc.py", "--kernel", "python3")
+    assert (done.returncode, done.stdout) == (0, "ran\n")
 
 
 def test_a_document_without_code_is_well(program: Program, write: Write) -> None:
