@@ -1,0 +1,112 @@
+"""Rows about output that is much: in many pieces, in one, and in pictures."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from lsp_clients import TERMINAL
+
+from tests.benchmarks import raw
+from tests.benchmarks.lab import MB, Client, Lab, Watch
+from tests.benchmarks.rows import OURS, Goal, Row, Subjects
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+PRINTS = 20_000
+
+CODES = {
+    "lines": f"for n in range({PRINTS}): print(n, flush=True)",
+    "print": f"print('x' * {100 * MB})",
+    "images": (
+        "import base64, os\n"
+        "from IPython.display import publish_display_data\n"
+        "image = base64.b64encode(os.urandom(75_000)).decode()\n"
+        "for _ in range(1000): publish_display_data({'image/png': image})"
+    ),
+}
+
+
+class Reader(Client):
+    """A client that reads everything and keeps nothing of it but its size."""
+
+    size = 0
+    """Bytes of outputs so far."""
+    count = 0
+    """Notifications of outputs so far."""
+
+    def take(self, method: str, params: Any) -> None:
+        if method == "carpo/output":
+            self.count += 1
+            self.size += _size(params["output"])
+            params = {**params, "output": None}
+        super().take(method, params)
+
+
+def _size(output: dict[str, Any]) -> int:
+    if pointer := (output.get("metadata") or {}).get("carpo"):
+        return int(pointer["bytes"])
+    return len(output.get("text", "")) + sum(map(len, output.get("data", {}).values()))
+
+
+def flood(code: str) -> Callable[[Lab], Any]:
+    @contextlib.asynccontextmanager
+    async def setup(lab: Lab) -> AsyncIterator[Subjects]:
+        async with lab.kernel(kind=Reader) as (client, kernel):
+            assert isinstance(client, Reader)
+            # A kernel of its own: the server reads all that a kernel prints, whoever asked.
+            with raw.started(lab.folder) as limit:
+                limit.wait_ready()
+
+                async def ours() -> list[float]:
+                    client.count = client.size = 0
+                    async with client.memory_peak(lambda most: lab.note("memory, MB", most)):
+                        watch = Watch()
+                        execution_id = await client.execute(kernel["kernelId"], code)
+                        await client.until_state(execution_id, *TERMINAL)
+                        took = watch.ms
+                    lab.note("messages/s", 1000 * client.count / took)
+                    sizes.add(client.size)
+                    client.notes.clear()
+                    return [took]
+
+                async def reader() -> list[float]:
+                    watch = Watch()
+                    published = limit.run(code)
+                    took = watch.ms
+                    sizes.add(sum(_size(message["content"]) for message in published))
+                    assert len(sizes) == 1, f"something is missing: {sizes}"
+                    return [took]
+
+                sizes: set[int] = set()
+                yield {OURS: ours, "raw reader": reader}
+
+    return setup
+
+
+_MEMORY = Goal("memory, MB", "at most", 60)
+
+ROWS = (
+    Row(
+        f"{PRINTS:,} flushed prints",
+        "raw reader",
+        flood(CODES["lines"]),
+        (Goal("p50", "times", 1.10), Goal("messages/s", "at most", 60)),
+        rounds=5,
+    ),
+    Row(
+        "one print of 100 MB",
+        "raw reader",
+        flood(CODES["print"]),
+        (Goal("p50", "times", 1.3), _MEMORY),
+        rounds=5,
+    ),
+    Row(
+        "1,000 images of 100 kB",
+        "raw reader",
+        flood(CODES["images"]),
+        (Goal("p50", "times", 1.3), _MEMORY),
+        rounds=5,
+    ),
+)
