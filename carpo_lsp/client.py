@@ -36,6 +36,9 @@ class Client:
         self.name = ""
         self.wants_notifications = False
         """Whether it takes carpo/* notifications: it says so, or has sent a carpo/* request."""
+        self.draws_hints: bool | None = None
+        """Whether it asks for inlay hints, which its user may have switched off; None before that
+        is known. What it declares does not tell."""
         self._capabilities = NO_CAPABILITIES
         self._notify: Callable[[str, Any], None] = lambda method, params: None
         self._request: Callable[[str, Any], Future[Any]] | None = None

@@ -38,6 +38,10 @@ TICK: Final = 1.0
 """Seconds between two refreshes of the time that something has run."""
 
 
+DRAWING: Final = 2.0
+"""Seconds after the first refresh of hints in which a client asks for them, if it draws any."""
+
+
 class Presenter:
     """Refreshes hints, lenses, diagnostics and the results file of documents that were touched.
 
@@ -59,6 +63,7 @@ class Presenter:
         self._unwritten: set[str] = set()
         self._running: dict[str, str] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._drawing: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._last_refresh = 0.0
         self._last_writing = 0.0
@@ -110,6 +115,8 @@ class Presenter:
 
     def close(self) -> None:
         """The client is gone; what has not been written is."""
+        if self._drawing is not None:
+            self._drawing.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -158,6 +165,9 @@ class Presenter:
             self._diagnostics.refresh(uri)
         if touched and style(self._workspace) == "hint":
             self._workspace.client.refresh_hints()
+            if self._drawing is None:
+                loop = asyncio.get_running_loop()
+                self._drawing = loop.call_later(DRAWING, self._without_hints)
         if touched:
             self._workspace.client.refresh_lenses()
         if self._unwritten and (self._write_now or now - self._last_writing >= WRITING):
@@ -166,6 +176,13 @@ class Presenter:
             self._schedule(now + TICK)
         elif self._unwritten:
             self._schedule(self._last_writing + WRITING)
+
+    def _without_hints(self) -> None:
+        """Take a client that has not asked for hints for one whose user has switched them off."""
+        client = self._workspace.client
+        if client.draws_hints is None:
+            client.draws_hints = False
+            self.on_settings()
 
     def _may_be_stale(self) -> set[str]:
         """The cells with diagnostics of notebooks in which something has been run."""

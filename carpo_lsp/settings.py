@@ -103,7 +103,8 @@ class Results:
 
     show: Literal["auto", "hint", "diagnostic", "off"] = _project("auto")
     """How a short result stands beside its cell: as an inlay hint where the client can refresh
-    them and else as a diagnostic (auto), always as one of the two, or not at all (off)."""
+    them and asks for them, which it does not while its user has switched them off, and else as a
+    diagnostic (auto), always as one of the two, or not at all (off)."""
     notify_after: float = _project(10.0)
     """Seconds after which the end of an execution is told by a message."""
 

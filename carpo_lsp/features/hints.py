@@ -29,7 +29,9 @@ def style(workspace: Workspace) -> Literal["hint", "diagnostic", "off"]:
     """How short results are shown to this client."""
     chosen = workspace.settings.results.show
     if chosen == "auto":
-        return "hint" if workspace.client.refreshes_hints else "diagnostic"
+        client = workspace.client
+        takes_hints = client.refreshes_hints and client.draws_hints is not False
+        return "hint" if takes_hints else "diagnostic"
     return chosen
 
 
@@ -37,6 +39,9 @@ def inlay_hints(
     workspace: Workspace, params: types.InlayHintParams
 ) -> list[types.InlayHint] | None:
     """A hint at the end of each piece of code that has been run and ends in the range."""
+    unexpected, workspace.client.draws_hints = workspace.client.draws_hints is False, True
+    if unexpected:
+        workspace.on_settings()
     document = workspace.documents.find(params.text_document.uri)
     if document is None or style(workspace) != "hint":
         return None

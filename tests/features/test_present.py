@@ -10,6 +10,7 @@ from recorder import Recorder, until
 from carpo_lsp import settings
 from carpo_lsp.features import results
 from carpo_lsp.features.configuration import configure
+from carpo_lsp.features.hints import inlay_hints
 from carpo_lsp.kernels.events import OutputChanged, StateChanged, StatusChanged
 from carpo_lsp.present import Presenter
 
@@ -52,6 +53,49 @@ async def test_what_is_declared_is_refreshed(bench: Scripted) -> None:
     await run(bench, bench.open("a\n"))
     await client.until(lambda: all(client.of(method) for method in REQUESTS))
     assert client.of(PUBLISH) == []
+
+
+async def test_results_are_diagnostics_where_hints_are_switched_off(bench: Scripted) -> None:
+    bench.declare(**REFRESHES)
+    client, presenter = present(bench)
+    bench.run = lambda code: "1"
+    document = bench.open("a\n")
+    range_ = types.Range(types.Position(0, 0), types.Position(9, 0))
+    params = types.InlayHintParams(types.TextDocumentIdentifier(document.uri), range_)
+    try:
+        await run(bench, document)
+        await client.until(lambda: client.of(types.WORKSPACE_INLAY_HINT_REFRESH))
+        assert client.of(PUBLISH) == []
+        await client.until(lambda: client.of(PUBLISH))
+        assert client.of(PUBLISH)[-1].diagnostics[0].message == "→ 1"
+        # The user switches them on.
+        assert [hint.label for hint in inlay_hints(bench.workspace, params) or []] == ["→ 1"]
+        await client.until(lambda: client.of(PUBLISH)[-1].diagnostics == [])
+    finally:
+        presenter.close()
+
+
+async def test_hints_that_are_asked_for_stay_hints(
+    bench: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carpo_lsp.present.DRAWING", 0.0)
+    bench.declare(**REFRESHES)
+    client, presenter = present(bench)
+    bench.run = lambda code: "1"
+    document = bench.open("a\n")
+    range_ = types.Range(types.Position(0, 0), types.Position(9, 0))
+    params = types.InlayHintParams(types.TextDocumentIdentifier(document.uri), range_)
+    try:
+        inlay_hints(bench.workspace, params)
+        for _ in range(3):
+            before = len(client.of(types.WORKSPACE_INLAY_HINT_REFRESH))
+            await run(bench, document)
+            await client.until(
+                lambda: len(client.of(types.WORKSPACE_INLAY_HINT_REFRESH)) > before  # noqa: B023 - it is called in this round
+            )
+        assert client.of(PUBLISH) == []
+    finally:
+        presenter.close()
 
 
 async def test_a_setting_moves_the_results_that_are_shown(bench: Scripted) -> None:
