@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carpo_lsp import protocol
 from carpo_lsp.errors import InvalidParams
@@ -347,6 +350,7 @@ def test_kernel_keeps_its_nulls_and_drops_what_is_absent() -> None:
         "startedAt": None,
         "lastActivity": None,
         "resources": None,
+        "kept": False,
     }
     assert parse(protocol.Kernel, wire) == KERNEL
 
@@ -471,3 +475,33 @@ def test_entries_of_the_history() -> None:
 def test_dicts_are_left_alone() -> None:
     output = {"output_type": "stream", "text": None, "nested": ({"a": 1},)}
     assert to_wire(output) is output
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@st.composite
+def almost_right(draw: st.DrawFn) -> tuple[str, Any]:
+    """A method, and right params of it with some fields changed."""
+    method, params = draw(st.sampled_from(ALL_RIGHT))
+    names = [protocol_name(name) for name in attrs.fields_dict(protocol.PARAMS[method])]
+    changes = st.dictionaries(st.sampled_from([*names, "other"]), ANYTHING, max_size=3)
+    return method, {**params, **draw(changes)}
+
+
+@given(st.sampled_from(sorted(protocol.PARAMS)), ANYTHING)
+def test_any_json_is_parsed_or_refused(method: str, params: Any) -> None:
+    with contextlib.suppress(InvalidParams):
+        parsed(method, params)
+
+
+@given(almost_right())
+def test_what_is_parsed_survives_the_wire(message: tuple[str, Any]) -> None:
+    method, params = message
+    with contextlib.suppress(InvalidParams):
+        wire = to_wire(parsed(method, params))
+        assert json.dumps(to_wire(parsed(method, wire))) == json.dumps(wire)

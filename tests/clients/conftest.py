@@ -9,6 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("carpo")
+    group.addoption("--fuzz-rounds", type=int, help="how many rounds of fuzzing")
+    group.addoption("--fuzz-seed", type=int, help="the seed of the first round")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_process_left() -> Iterator[None]:
     """A module ends what it started; the tests with one editor share its server."""
