@@ -26,6 +26,7 @@ from carpo_lsp.kernels.manager import CLOSING, USUAL, Connect, KernelManager, St
 from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.spool import Spool
 from carpo_lsp.kernels.transcript import Record, Transcript
+from carpo_lsp.kernels.usage import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -188,7 +189,8 @@ class Frontend:
 
     def list_kernels(self) -> list[protocol.Kernel]:
         """The kernels, with the memory and processor time they use."""
-        return [state.snapshot(resources=True) for state in self.manager.all()]
+        tree = Tree()
+        return [state.snapshot(resources=True, tree=tree) for state in self.manager.all()]
 
     def get_kernel(self, kernel_id: str) -> protocol.Kernel:
         """A kernel as it is now. Raises `KernelNotFound`."""

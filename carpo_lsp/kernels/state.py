@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.execution import Execution
     from carpo_lsp.kernels.messages import Message, Request
     from carpo_lsp.kernels.specs import Spec
+    from carpo_lsp.kernels.usage import Tree
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +122,13 @@ class KernelState:
     def has_subshells(self) -> bool:
         return self._questions.has_subshells
 
-    def snapshot(self, *, info: bool = False, resources: bool = False) -> protocol.Kernel:
-        """The kernel as clients see it. Which documents it serves is for the layers above."""
+    def snapshot(
+        self, *, info: bool = False, resources: bool = False, tree: Tree | None = None
+    ) -> protocol.Kernel:
+        """The kernel as clients see it. Which documents it serves is for the layers above.
+
+        `tree` spares a search for its processes when those of many kernels are measured.
+        """
         pid = self._connection.pid
         return protocol.Kernel(
             kernel_id=self.kernel_id,
@@ -139,7 +145,7 @@ class KernelState:
             pending=self.executions.pending,
             started_at=self.started_at,
             last_activity=self.last_activity,
-            resources=self._meter.resources(pid) if resources and pid is not None else None,
+            resources=self._meter.resources(pid, tree) if resources and pid is not None else None,
             kernel_info=self.info if info else None,
             kept=self.kept,
         )
@@ -215,7 +221,7 @@ class KernelState:
     async def leave(self) -> None:
         """Let go of a kept kernel, which goes on with what it runs; what waits is dropped."""
         assert isinstance(self._connection, Keepable)  # it is kept
-        self._life.leave()
+        await self._life.leave()
         await self._connection.leave()
 
     def _announce(self, why: Why) -> None:

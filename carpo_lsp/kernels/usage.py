@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import psutil
@@ -18,6 +19,24 @@ WINDOW: Final = 0.5
 STOPPED: Final = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
 
 
+class Tree:
+    """All processes of the system by their parents, at one moment: to measure many kernels."""
+
+    def __init__(self) -> None:
+        self._all: dict[int, psutil.Process] = {}
+        self._below: defaultdict[int, list[int]] = defaultdict(list)
+        for process in psutil.process_iter(["ppid"]):
+            self._all[process.pid] = process
+            self._below[process.info["ppid"]].append(process.pid)
+
+    def of(self, pid: int) -> Iterator[psutil.Process]:
+        """A process and all below it."""
+        if pid in self._all:
+            yield self._all[pid]
+            for child in self._below[pid]:
+                yield from self.of(child)
+
+
 class Meter:
     """Measures a process and all below it, from its start on."""
 
@@ -26,11 +45,14 @@ class Meter:
         self._since, self._spent = clock(), 0.0
         self._percent: float | None = None
 
-    def resources(self, pid: int) -> Resources | None:
-        """Bytes of memory and percent of one core since the last look; None when it is gone."""
+    def resources(self, pid: int, tree: Tree | None = None) -> Resources | None:
+        """Bytes of memory and percent of one core since the last look; None when it is gone.
+
+        With a `tree` of this moment the system need not be searched for what is below.
+        """
         rss = 0
         spent = 0.0
-        for process in _tree(pid):
+        for process in _tree(pid) if tree is None else tree.of(pid):
             try:
                 rss += process.memory_info().rss
                 spent += _seconds(process)

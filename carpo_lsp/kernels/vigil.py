@@ -25,6 +25,9 @@ SLEPT: Final = 4 * LOOK
 MISSED: Final = 3
 """Heartbeats in a row that a kernel misses when it hangs."""
 
+CALM: Final = 3
+"""Looks that pass without a heartbeat after one that was answered."""
+
 IDLING: Final = 0.05
 """Share of a core that a process may use and not be called computing."""
 
@@ -68,6 +71,7 @@ class Vigil:
         self._untried = MISSED
         self._has_heart = False
         self._beats_at_work = False
+        self._calm = 0
         self._missed = 0
         self._stopped = 0
         self._spent = 0.0
@@ -101,11 +105,15 @@ class Vigil:
         kernel = self._kernel
         if not (kernel.waited_for or self._told or self._untried):
             return
+        if self._calm and not self._told:
+            self._calm -= 1
+            return
         self._untried = max(self._untried - 1, 0)
         worked = kernel.works
         answered = await kernel.beat()
         if answered:
             self._untried = 0
+            self._calm = CALM
             self._has_heart = True
             self._beats_at_work = self._beats_at_work or (worked and kernel.works)
             self._missed = 0
