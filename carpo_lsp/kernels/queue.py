@@ -15,6 +15,7 @@ from carpo_lsp.kernels.events import OutputChanged
 from carpo_lsp.kernels.execution import Execution
 from carpo_lsp.kernels.externals import Externals
 from carpo_lsp.kernels.messages import Message, Request
+from carpo_lsp.kernels.outputs import OUTPUT_TYPES
 from carpo_lsp.kernels.probe import Probe
 from carpo_lsp.kernels.recent import Recent
 
@@ -62,7 +63,9 @@ class ExecutionQueue:
         self._probe: Probe | None = None
         self._settling: Timer | None = None
         self._disorderly = False
-        """Whether the kernel has sent a result or an error after the end it belongs to."""
+        """Whether the kernel has sent output after the end it belongs to."""
+        self._new = True
+        """Whether no execution of the kernel has ended, so that its ways are unknown."""
         self._entered = asyncio.Event()
         self._over = asyncio.Event()
         self._externals = Externals(kernel_id)
@@ -108,7 +111,7 @@ class ExecutionQueue:
 
     def open(self, execution_count: int | None) -> None:
         """The kernel is ready: send what waits. The count is known only of a new kernel."""
-        self._open = True
+        self._open = self._new = True
         self.execution_count = execution_count
         self._pump()
 
@@ -236,12 +239,14 @@ class ExecutionQueue:
         self._current = self._waiting.popleft()
         self._entered.clear()
         self._over = asyncio.Event()
-        self._current.patient = self._disorderly
+        self._current.patient = self._disorderly or self._new
         request = self._current.begin()
         self._changed()
         self._send(request)
 
     def _feed(self, current: Execution, message: Message) -> None:
+        if current.settling and message.msg_type in OUTPUT_TYPES:
+            self._disorderly = True
         self._tell(current.feed(message))
         if current.entered:
             self._entered.set()
@@ -280,6 +285,7 @@ class ExecutionQueue:
 
     def _finish(self, execution: Execution) -> None:
         self._current = None
+        self._new = False
         self._stop_waiting_for_end()
         self._entered.set()
         self._over.set()
