@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from carpo_lsp.cli.errors import UserError
+from carpo_lsp.errors import CarpoError
 
 if TYPE_CHECKING:
     from carpo_lsp.frontend import Frontend
@@ -79,6 +80,12 @@ def _one(prefix: str, ids: list[str]) -> str:
 
 
 async def _end(frontend: Frontend, entry: Entry) -> None:
-    await frontend.manager.take_up(entry).shutdown()
+    state = frontend.manager.take_up(entry)
+    try:
+        await state.wait_ready()
+    except CarpoError as error:
+        click.echo(f"{entry.kernel_id}  {error.message}", err=True)
+    if state.status != "stopped":
+        await state.shutdown()
     frontend.manager.registry.remove(entry.kernel_id)
     click.echo(f"{entry.kernel_id}  {entry.spec.display_name}: ended")

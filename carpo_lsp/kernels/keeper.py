@@ -98,10 +98,11 @@ class Keeper:
         self._printed = b""
         self._minutes = float(self._entry["minutes"])
         self._clients: dict[int, Client] = {}
-        self._numbers = 0
+        # The log may hold requests by clients of an earlier keeper.
+        self._numbers = self._first = int.from_bytes(os.urandom(3)) << 8
         self._orphaned: int | None = self._log.start
         """From where on nobody who is there needs the log, but the next who comes."""
-        self._news = 0
+        self._news = self._log.end
         """Where in the log the last message ends that somebody may want to see."""
         self._lost = 0
         """Bytes for which there was no room on the disk, not yet told."""
@@ -182,7 +183,7 @@ class Keeper:
             self._remove()
 
     def _done(self) -> bool:
-        expecting = self._numbers == 0 and time.monotonic() < self._expecting
+        expecting = self._numbers == self._first and time.monotonic() < self._expecting
         return self._over and not self._clients and not expecting
 
     def _is_behind(self, client: Client) -> bool:
@@ -205,18 +206,16 @@ class Keeper:
 
     def _look_at(self, channel: Channel, frames: list[bytes]) -> None:
         """Learn from a message what runs. A kernel may send anything."""
-        if channel not in ("iopub", "shell"):
-            return
         try:
             header, parent, content = _parts(frames)
             kind, parent_id = header["msg_type"], str(parent.get("msg_id"))
-            if channel == "shell":
-                if self._asked is not None and self._asked[0] == parent_id:
-                    self._cull()
-                return
-            if parent.get("msg_type") == "execute_request":
+            if channel == "shell" and self._asked is not None and self._asked[0] == parent_id:
+                self._cull()
+            if parent.get("msg_type") == "execute_request" or channel == "stdin":
                 self._news = self._log.end
                 self._idle_since = time.monotonic()
+            if channel != "iopub":
+                return
             if kind == "execute_input":
                 self._execution_count = int(json.loads(content)["execution_count"])
             elif kind == "status" and parent.get("msg_type") == "execute_request":
@@ -287,14 +286,14 @@ class Keeper:
                 self._send_on("shell", record.frames)
                 with contextlib.suppress(ValueError, KeyError):
                     if _parts(record.frames)[0]["msg_type"] == "execute_request":
-                        self._append(pack(Kind.SENT, record.frames, client.number))
+                        self._log_request(client, record)
             case Kind.CONTROL:
                 self._send_on("control", record.frames)
             case Kind.STDIN:
                 self._send_on("stdin", record.frames)
                 self._append(pack(Kind.ANSWERED))
             case Kind.SENT:  # before the keeper was there
-                self._append(pack(Kind.SENT, record.frames, client.number))
+                self._log_request(client, record)
             case Kind.BEGIN:
                 self._begin(client, int(record.frames[0]))
             case Kind.ACK:
@@ -308,6 +307,10 @@ class Keeper:
             case Kind.LEAVE:
                 sys.exit()
 
+    def _log_request(self, client: Client, record: Record) -> None:
+        self._append(pack(Kind.SENT, record.frames, client.number))
+        self._news = self._log.end
+
     def _send_on(self, channel: Channel, frames: list[bytes]) -> None:
         opened = self._sockets.get(channel)
         if opened is not None:  # else the kernel is gone, which the client will read
@@ -320,7 +323,6 @@ class Keeper:
         client.pid = pid
         client.position = client.acknowledged = position
         begun = {
-            "number": client.number,
             "others": others,
             "position": position,
             "end": self._log.end,
@@ -364,7 +366,14 @@ class Keeper:
         if self._orphaned is not None:
             floors.append(self._orphaned)
         read = min((each.position or 0 for each in reading), default=self._log.end)
-        if floors:
+        if floors and min(floors) >= self._news and read == self._log.end:
+            # What is left is nothing that anybody would miss, such as answers to questions.
+            self._log.forget(self._log.end, read)
+            for client in reading:
+                client.acknowledged = self._log.end
+            if self._orphaned is not None:
+                self._orphaned = self._log.end
+        elif floors:
             self._log.forget(min(floors), read)
 
     # The end

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import attrs
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, KernelStartFailed, KernelTimeout
 from carpo_lsp.kernels import watchdog
 from carpo_lsp.kernels.codec import Codec
 from carpo_lsp.kernels.guard import OwnFolder
-from carpo_lsp.kernels.keeping import Switch, reach
+from carpo_lsp.kernels.keeping import NUDGE, Switch, reach
 from carpo_lsp.kernels.local import LocalConnection
+from carpo_lsp.kernels.messages import Request
 from carpo_lsp.kernels.process import TAIL
 from carpo_lsp.kernels.records import Kind
 from carpo_lsp.kernels.registry import Entry, Registry
@@ -30,11 +33,14 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.connection import Exit, OnMessage, Running, Work
     from carpo_lsp.kernels.guard import Guard
     from carpo_lsp.kernels.link import Link
-    from carpo_lsp.kernels.messages import Message, Request
+    from carpo_lsp.kernels.messages import Message
     from carpo_lsp.kernels.registry import Bound
     from carpo_lsp.kernels.specs import Spec
 
 log = logging.getLogger(__name__)
+
+HEARING: Final = 1.0
+"""Seconds to wait for a sign of the kernel through a new keeper. Some give none while they run."""
 
 
 class KeepableConnection:
@@ -76,6 +82,7 @@ class KeepableConnection:
         self._link: Link | None = None
         self._switch: Switch | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._heard = asyncio.Event()
         self.on_gap: Callable[[str], None] = lambda reason: None
 
     @property
@@ -213,7 +220,7 @@ class KeepableConnection:
                     entry,
                     self._registry.folder(self._kernel_id),
                     Codec(self._address(entry), self._kernel_id),
-                    self._on_message,
+                    self._hear,
                     tail=self._local.tail.lend() if self._local.tail is not None else None,
                 )
                 await new.begin()
@@ -227,7 +234,19 @@ class KeepableConnection:
                 self._taken.link = new
             else:
                 self._local.use(new)
+            await self._until_heard(new)
             self.on_gap("The keeper of the kernel has crashed; some output may be lost.")
+
+    async def _until_heard(self, link: Link) -> None:
+        """Wait until a new keeper gets the kernel's output, if it can be told."""
+        self._heard.clear()
+        with contextlib.suppress(TimeoutError):
+            async with Deadline(HEARING):
+                while not self._heard.is_set():
+                    link.send(Request("control", "kernel_info_request", {}))
+                    with contextlib.suppress(TimeoutError):
+                        async with Deadline(NUDGE):
+                            await self._heard.wait()
 
     def _address(self, entry: Entry) -> dict[str, Any]:
         return self._local.address or connection_info(entry)
@@ -300,6 +319,8 @@ class KeepableConnection:
         return attrs.evolve(exit, stderr_tail=(exit.stderr_tail + ended.printed)[-TAIL:].strip())
 
     def _hear(self, message: Message) -> None:
+        if message.channel == "iopub":
+            self._heard.set()
         if self._switch is not None:
             self._switch.hear_channels(message)
         else:

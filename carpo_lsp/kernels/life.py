@@ -302,9 +302,12 @@ class Life:
         await self._connection.stop(grace)
         self._enter("stopped", Why("The kernel was shut down."))
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """The kernel goes on without us."""
         self._stop_watching()
+        if self._turn is not None and not self._turn.done():
+            self._turn.cancel()  # it was only just being taken up
+            await asyncio.wait([self._turn])
         self._questions.fail(KernelDied("The server has left the kernel."))
         self._executions.leave()
 

@@ -89,7 +89,8 @@ class Link(asyncio.Protocol):
         self._position = 0
         """Where in the log the last record ends that has been taken."""
         self._backlog_end = 0
-        self._departed: tuple[int, frozenset[int]] = (0, frozenset())
+        self._others: frozenset[int] = frozenset()
+        """Who was there when we came: what they have sent is theirs."""
         self._prompt: Message | None = None
         self._held = True
         self._last_id = ""
@@ -212,7 +213,7 @@ class Link(asyncio.Protocol):
 
     def _on_begun(self, told: dict[str, Any]) -> None:
         self._position, self._backlog_end = told["position"], told["end"]
-        self._departed = told["number"], frozenset(told["others"])
+        self._others = frozenset(told["others"])
         if not self._begun.done():
             self._begun.set_result(
                 Begun(
@@ -261,8 +262,7 @@ class Link(asyncio.Protocol):
             else:
                 self._on_message(message)
         elif record.kind == Kind.SENT:
-            number, others = self._departed
-            if record.client < number and record.client not in others:
+            if self._position <= self._backlog_end and record.client not in self._others:
                 message = self._codec.decode("shell", record.frames)
                 if message is not None:
                     self._on_request(message)

@@ -114,7 +114,8 @@ class Registry:
     def write(self, entry: Entry) -> None:
         """Raises `OSError`."""
         folder = self.folder(entry.kernel_id)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         new = folder / f"{ENTRY}.{os.getpid()}"
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -51,6 +51,7 @@ class TakenConnection:
 
     async def start(self) -> Running:
         entry = self._entry
+        self._ended = asyncio.ensure_future(_wait_for_end(entry))
         try:
             codec = Codec(connection_info(entry), entry.kernel_id)
             link, _ = await reach(entry, self._folder, codec, self._on_message)
@@ -61,7 +62,6 @@ class TakenConnection:
                 hint=f"end it with `carpo-lsp stop {entry.kernel_id}`, and start another",
             ) from error
         self.link = link
-        self._ended = asyncio.ensure_future(_wait_for_end(entry))
         return Running(entry.info, begun.execution_count, entry.since, begun.lost, link.release)
 
     def send(self, request: Request) -> None:
