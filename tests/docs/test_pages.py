@@ -112,7 +112,7 @@ def test_pages_name_only_commands_that_exist(page: Path) -> None:
     """As in `carpo.runCell`. Settings, files and keys have a dot in their names as well."""
     sections = {section.wire for section in settings.fields_of(settings.Settings)}
     named = set(re.findall(r"\bcarpo\.([a-z]\w*)(?!\w*\.\w)", page.read_text()))
-    other = {"config", "log", "notifications", "toml", "version"} | sections
+    other = {"config", "log", "notifications", "token", "toml", "version"} | sections
     assert named - other <= set(COMMANDS)
 
 
