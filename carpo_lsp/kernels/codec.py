@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import math
-from datetime import datetime
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
 
-from jupyter_client.session import Session
+from jupyter_client.session import DELIM, Session
 
 from carpo_lsp.kernels.messages import Channel, Message, Request
+from carpo_lsp.kernels.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
+
+PARTS: Final = 4
+"""Header, parent header, metadata and content. Buffers follow."""
+
+REMEMBERED: Final = 10_000
+"""Messages that are not taken for a second time."""
 
 NESTED: Final = 200
 """Objects and arrays within each other that a message may have. Whoever reads or writes it later
@@ -31,13 +38,13 @@ class Codec:
     def __init__(self, info: Mapping[str, Any], name: str = "") -> None:
         self._name = name
         self._said: set[str] = set()
+        self._taken: Recent[bytes, None] = Recent(REMEMBERED)
         key = info.get("key", b"")
         self._session = Session(
             key=key.encode() if isinstance(key, str) else key,
             signature_scheme=info.get("signature_scheme") or "hmac-sha256",
             # The check is for forks; it costs a system call for each message.
             check_pid=False,
-            unpack=_read_json,
         )
 
     @property
@@ -62,25 +69,37 @@ class Codec:
     def decode(self, channel: Channel, frames: list[bytes]) -> Message | None:
         """The message in the frames; None, and a line in the log, when there is none."""
         try:
-            _, parts = self._session.feed_identities(frames)
-            raw = self._session.deserialize(parts)
-            return Message(
-                channel=channel,
-                header=_plain_dates(_dict(raw["header"])),
-                parent_header=_plain_dates(_dict(raw["parent_header"])),
-                metadata=_dict(raw["metadata"]),
-                content=_dict(raw["content"]),
-                buffers=tuple(bytes(buffer) for buffer in raw["buffers"]),
-            )
-        except Exception as error:
-            # A kernel can send anything: a bad signature, broken JSON, too few parts. Whatever
-            # the library makes of it must not end the reader.
-            self._drop(channel, error)
-            return None
+            return self._read(channel, frames)
+        except _NoMessage as error:
+            fault = str(error)
+        except RecursionError:
+            fault = "JSON nested too deep"
+        except ValueError:
+            fault = "broken JSON"
+        self._drop(channel, fault)
+        return None
 
-    def _drop(self, channel: Channel, error: Exception) -> None:
+    def _read(self, channel: Channel, frames: list[bytes]) -> Message:
+        """Not `Session.deserialize`: that takes a message without a version for one of 2014."""
+        if DELIM not in frames:
+            raise _NoMessage("no delimiter between the frames")
+        signature, *parts = frames[frames.index(DELIM) + 1 :] or [b""]
+        bodies, buffers = parts[:PARTS], parts[PARTS:]
+        if len(bodies) < PARTS:
+            raise _NoMessage("too few frames")
+        if self._session.auth is not None:
+            if signature in self._taken:
+                raise _NoMessage("a signature for the second time")
+            if not compare_digest(signature, self._session.sign(bodies)):
+                raise _NoMessage("a wrong signature")
+            self._taken[signature] = None
+        header, parent_header, metadata, content = map(_read_object, bodies)
+        if "msg_id" not in header or "msg_type" not in header:
+            raise _NoMessage("a header without id or type")
+        return Message(channel, header, parent_header, metadata, content, tuple(buffers))
+
+    def _drop(self, channel: Channel, fault: str) -> None:
         """Log each kind of fault once: a kernel that sends one sends thousands."""
-        fault = _fault(error)
         level = logging.DEBUG if fault in self._said else logging.WARNING
         self._said.add(fault)
         log.log(
@@ -90,27 +109,10 @@ class Codec:
             channel,
             fault,
         )
-        log.debug("The dropped message", exc_info=error)
 
 
-def _fault(error: Exception) -> str:
-    """What is wrong, in few words; none of them from the message, so that kinds are few."""
-    match error:
-        case json.JSONDecodeError():
-            return "broken JSON"
-        case RecursionError():
-            return "JSON nested too deep"
-        case KeyError():
-            return "a header without id or type"
-        case ValueError() if "Signature" in str(error):
-            return "a signature that is wrong or was used before"
-        case ValueError() if "Unsigned" in str(error):
-            return "no signature"
-        case ValueError() | IndexError():
-            return "frames that are not those of a message"
-        case TypeError() | AttributeError():
-            return "too few frames, or no object where one belongs"
-    return type(error).__name__
+class _NoMessage(ValueError):
+    """What is wrong with frames, in words that are none of theirs, so that its kinds are few."""
 
 
 def _finite(number: str) -> float | None:
@@ -122,15 +124,20 @@ def _finite(number: str) -> float | None:
 _DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=lambda _: None)
 
 
-def _read_json(frame: bytes) -> Any:
-    """The value in a frame. What is no text in it is replaced: bytes, and halves of characters."""
+def _read_object(frame: bytes) -> dict[str, Any]:
+    """The object in a frame. Some kernels send null where the specification has one.
+
+    What is no text is replaced: bytes, and halves of characters.
+    """
     value = _DECODER.decode(frame.decode("utf-8", "replace"))
     if frame.count(b"[") + frame.count(b"{") > NESTED:
         _check_depth(value)
     if b"\\ud" in frame or b"\\uD" in frame:  # half a surrogate pair, or a whole one
         text = json.dumps(value, ensure_ascii=False)
         value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return value
+    if value is not None and not isinstance(value, dict):
+        raise _NoMessage("no object where one belongs")
+    return value or {}
 
 
 def _check_depth(value: Any) -> None:
@@ -145,19 +152,3 @@ def _check_depth(value: Any) -> None:
         if not level:
             return
     raise RecursionError
-
-
-def _dict(value: object) -> dict[str, Any]:
-    """Some kernels send null or nothing where the specification has an object."""
-    if value is None:
-        return {}
-    if isinstance(value, dict):
-        return value
-    raise TypeError(f"expected an object, got {json.dumps(value)[:40]}")
-
-
-def _plain_dates(header: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value.isoformat() if isinstance(value, datetime) else value
-        for key, value in header.items()
-    }

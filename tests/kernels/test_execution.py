@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+import attrs
+import nbformat
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from carpo_lsp.kernels.events import (
     TERMINAL,
@@ -488,25 +497,87 @@ types = st.sampled_from(
 messages = st.sampled_from([BUSY, IDLE, OK, FAILED, ABORTED, STREAM, ASK]) | st.builds(
     message, types, contents
 )
-steps = st.lists(messages | st.sampled_from(["answer", "died", "aborted"]), max_size=12)
 
 
-@given(steps=steps, replied=st.booleans())
-def test_nothing_follows_the_one_terminal_event(steps: list[Message | str], replied: bool) -> None:
-    execution = started(replied=replied)
-    events: list[Event] = []
-    for step in steps:
-        match step:
-            case "answer":
-                events += execution.answer()
-            case "died" | "aborted":
-                events += execution.end(step)
-            case Message():
-                events += execution.feed(step)
-    ends = [
-        index
-        for index, event in enumerate(events)
-        if isinstance(event, StateChanged) and event.state in TERMINAL
-    ]
-    assert ends in ([], [len(events) - 1])
-    assert execution.done == bool(ends)
+class AnExecution(RuleBasedStateMachine):
+    """Whatever a kernel sends, and whenever: nothing raises, no output is lost before the end,
+    one terminal state comes, nothing follows it, and what is told can be sent to an editor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+        self.outputs = 0
+        self.asked = 0
+
+    @initialize(replied=st.booleans(), silent=st.booleans(), patient=st.booleans())
+    def begin(self, replied: bool, silent: bool, patient: bool) -> None:
+        options = ExecuteOptions(silent=silent)
+        self.execution = Execution(KERNEL, ID, "1", options, replied=replied, clock=Clock())
+        self.execution.patient = patient
+        self.events += self.execution.queue(0)
+        self.execution.begin()
+
+    @rule(message=messages)
+    def feed(self, message: Message) -> None:
+        if not self.execution.done:
+            self.outputs += message.msg_type in SHOWN
+            self.asked += message.msg_type == "input_request"
+        self.events += self.execution.feed(message)
+
+    @rule()
+    def answer(self) -> None:
+        self.events += self.execution.answer()
+        assert self.execution.input_header is None
+
+    @rule()
+    def interrupt(self) -> None:
+        self.execution.interrupted = True
+
+    @precondition(lambda self: self.execution.half_done or self.execution.settling)
+    @rule()
+    def give_up(self) -> None:
+        self.events += self.execution.give_up()
+        assert self.execution.done
+
+    @rule(state=st.sampled_from(["died", "aborted"]))
+    def end(self, state: Any) -> None:
+        self.events += self.execution.end(state)
+        assert self.execution.done
+
+    @invariant()
+    def one_end_and_nothing_lost(self) -> None:
+        states = [event.state for event in self.events if isinstance(event, StateChanged)]
+        assert [state for state in states if state in TERMINAL] == (
+            [states[-1]] if self.execution.done else []
+        )
+        if self.execution.done:
+            assert isinstance(self.events[-1], StateChanged)
+            assert self.execution.input_header is None
+        changes = [event for event in self.events if isinstance(event, OutputChanged)]
+        assert len(changes) == self.outputs
+        assert sum(isinstance(event, InputRequested) for event in self.events) == self.asked
+        assert not (self.execution.settling and self.execution.half_done)
+
+    @invariant()
+    def what_is_told_is_json(self) -> None:
+        for event in self.events:
+            json.dumps(attrs.asdict(event), allow_nan=False)
+            if isinstance(event, OutputChanged) and event.output is not None:
+                nbformat.validate(as_notebook(event.output), version=4)
+
+
+SHOWN = {
+    *("clear_output", "update_display_data", "stream", "display_data", "execute_result", "error"),
+}
+
+TestAnExecution = AnExecution.TestCase
+
+
+def as_notebook(output: dict[str, Any]) -> Any:
+    """A notebook with an output in it."""
+    if output["output_type"] == "execute_result" and output["execution_count"] is None:
+        output = {**output, "execution_count": 1}
+    cell = {"cell_type": "code", "source": "", "metadata": {}, "execution_count": None, "id": "x"}
+    cells = [{**cell, "outputs": [output]}]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return nbformat.from_dict(notebook)
