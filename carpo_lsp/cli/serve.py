@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import logging
 import os
 import re
@@ -17,7 +18,7 @@ from carpo_lsp.cli import logs
 from carpo_lsp.cli.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from carpo_lsp.server import Transport
     from carpo_lsp.traffic import TrafficLog
@@ -159,11 +160,24 @@ def _on_tcp(host: str, port: int, token_file: Path | None) -> Transport:
     return functools.partial(serve_tcp, host=host, port=port, token=token)
 
 
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """What is made meanwhile stays: it is not searched for garbage, neither now, which would be a
+    tenth of a start, nor in any collection to come."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 async def _serve(transport: Transport, trace: Path | None) -> int:
-    from carpo_lsp import server as lsp
-    from carpo_lsp.cli.signals import Lifetime
-    from carpo_lsp.frontend import Frontend
-    from carpo_lsp.journal.journal import Journal
+    with _without_collections():
+        from carpo_lsp import server as lsp
+        from carpo_lsp.cli.signals import Lifetime
+        from carpo_lsp.frontend import Frontend
+        from carpo_lsp.journal.journal import Journal
 
     frontend = Frontend(journal=Journal())
     with contextlib.ExitStack() as stack:
