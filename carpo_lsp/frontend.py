@@ -62,6 +62,8 @@ class Frontend:
         self.spool = Spool()
         self.transcript = Transcript(self.spool)
         self.manager = KernelManager(self._on_event, connect)
+        if journal is not None:
+            self.manager.taken_in = journal.written
 
     async def __aenter__(self) -> Frontend:
         return self

@@ -150,6 +150,11 @@ class Journal:
         key = key_of(entry.place.owner if entry.place else None)
         self._ended[entry.execution_id] = _Known(key, entry)
 
+    async def written(self) -> None:
+        """Wait until what has been told so far is on the disk, or given up."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
     async def close(self) -> None:
         """Write what waits, and let go of the session."""
         self._closed = True

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelTimeout
 from carpo_lsp.kernels import process, registry
-from carpo_lsp.kernels.link import KeeperStatus, Link, connect
+from carpo_lsp.kernels.link import NUDGE, Link, connect
 from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ REACHING: Final = 10.0
 PAUSE: Final = 0.02
 """Seconds between looks for a keeper that another server is just starting."""
 
-NUDGE: Final = 0.05
-"""Seconds between requests that provoke an iopub message, until the keeper has got one."""
-
 MODULE: Final = "carpo_lsp.kernels.keeper"
 
 
@@ -50,25 +47,28 @@ async def reach(
     *,
     tail: int | None = None,
     shadow: bool = False,
-) -> tuple[Link, KeeperStatus]:
-    """A link to the keeper of a kernel, which is started when there is none.
+) -> tuple[Link, bool]:
+    """A link to the keeper of a kernel, which is started when there is none; and whether it was.
 
     `folder` is the kernel's in the registry. A new keeper gets the pipe that the kernel prints
     into and, with `shadow`, leaves the shell and stdin channels to us. Raises `OSError` or
     `KernelTimeout`.
     """
+    new = False
     try:
         async with Deadline(REACHING):
             while True:
                 lock = registry.lock(folder)
                 if lock is not None:
+                    new = True
                     try:
                         await _start(entry, folder, lock, tail, shadow=shadow)
                     finally:
                         os.close(lock)
                 with contextlib.suppress(ConnectionError, FileNotFoundError):
                     link = await connect(entry.socket, codec, on_message)
-                    return link, await link.status()
+                    await link.status()
+                    return link, new
                 # Another server is just starting one, or this one is about to leave.
                 await asyncio.sleep(PAUSE)
     except TimeoutError:

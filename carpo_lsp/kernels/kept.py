@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import attrs
 
-from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, KernelStartFailed, KernelTimeout
 from carpo_lsp.kernels import watchdog
 from carpo_lsp.kernels.codec import Codec
 from carpo_lsp.kernels.guard import OwnFolder
-from carpo_lsp.kernels.keeping import NUDGE, Switch, reach
+from carpo_lsp.kernels.keeping import Switch, reach
 from carpo_lsp.kernels.local import LocalConnection
-from carpo_lsp.kernels.messages import Request
 from carpo_lsp.kernels.process import TAIL
 from carpo_lsp.kernels.records import Kind
 from carpo_lsp.kernels.registry import Entry, Registry
 from carpo_lsp.kernels.taken import TakenConnection, connection_info
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     import zmq
 
     from carpo_lsp.kernels.connection import Exit, OnMessage, Running, Work
     from carpo_lsp.kernels.guard import Guard
     from carpo_lsp.kernels.link import Link
-    from carpo_lsp.kernels.messages import Message
+    from carpo_lsp.kernels.messages import Message, Request
     from carpo_lsp.kernels.registry import Bound
     from carpo_lsp.kernels.specs import Spec
 
 log = logging.getLogger(__name__)
 
-HEARING: Final = 1.0
-"""Seconds to wait for a sign of the kernel through a new keeper. Some give none while they run."""
-
 
 class KeepableConnection:
     """A `Connection` to a kernel of ours that can be given to a keeper, or has one already.
 
-    `entry` is that of a kept kernel to be taken up, where there is one.
+    `entry` is that of a kept kernel to be taken up, where there is one. `taken_in` waits until what
+    has been given out so far is safe from the end of this process.
     """
 
     owned = True
@@ -60,6 +55,7 @@ class KeepableConnection:
         context: zmq.Context[zmq.Socket[bytes]],
         guard: Guard,
         registry: Registry,
+        taken_in: Callable[[], Awaitable[None]],
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         entry: Entry | None = None,
@@ -69,6 +65,9 @@ class KeepableConnection:
         self._on_message = on_message
         self._guard = guard
         self._registry = registry
+        self._taken_in = taken_in
+        self._done = 0
+        self._acknowledging: asyncio.Task[None] | None = None
         self._cwd = cwd
         self._env = dict(env or {})
         self._local = LocalConnection(
@@ -82,7 +81,6 @@ class KeepableConnection:
         self._link: Link | None = None
         self._switch: Switch | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._heard = asyncio.Event()
         self.on_gap: Callable[[str], None] = lambda reason: None
 
     @property
@@ -224,6 +222,7 @@ class KeepableConnection:
                     tail=self._local.tail.lend() if self._local.tail is not None else None,
                 )
                 await new.begin()
+                await new.until_heard()
             except (OSError, ValueError, KernelTimeout) as error:
                 self.on_gap(f"The kernel cannot be reached any more: {error}")
                 return
@@ -234,19 +233,7 @@ class KeepableConnection:
                 self._taken.link = new
             else:
                 self._local.use(new)
-            await self._until_heard(new)
             self.on_gap("The keeper of the kernel has crashed; some output may be lost.")
-
-    async def _until_heard(self, link: Link) -> None:
-        """Wait until a new keeper gets the kernel's output, if it can be told."""
-        self._heard.clear()
-        with contextlib.suppress(TimeoutError):
-            async with Deadline(HEARING):
-                while not self._heard.is_set():
-                    link.send(Request("control", "kernel_info_request", {}))
-                    with contextlib.suppress(TimeoutError):
-                        async with Deadline(NUDGE):
-                            await self._heard.wait()
 
     def _address(self, entry: Entry) -> dict[str, Any]:
         return self._local.address or connection_info(entry)
@@ -274,9 +261,18 @@ class KeepableConnection:
         self._kept = False
 
     def acknowledge(self) -> None:
-        """What the kernel has sent so far need not be told to another server."""
+        """What the kernel has sent so far need not be told to another server, once it is safe."""
         if self._link is not None:
-            self._link.acknowledge()
+            self._done = self._link.position
+            if self._acknowledging is None or self._acknowledging.done():
+                self._acknowledging = asyncio.create_task(self._acknowledge(self._link))
+
+    async def _acknowledge(self, link: Link) -> None:
+        told = -1
+        while told != self._done:
+            told = self._done
+            await self._taken_in()
+            link.acknowledge(told)
 
     async def stop(self, grace: float, *, restart: bool = False) -> None:
         await self._process.stop(grace, restart=restart)
@@ -284,7 +280,7 @@ class KeepableConnection:
         self._kept = False
         self._stop_watching()
         if self._link is not None:
-            self._link.dismiss()
+            await self._link.dismiss()
             self._link.close()
             self._link = None
         if entry is not None:
@@ -297,6 +293,9 @@ class KeepableConnection:
 
     async def leave(self) -> None:
         """Let go of a kept kernel, which goes on. What it sends is for the next server."""
+        pending = self._acknowledging
+        if pending is not None and not pending.done() and self._link is not None:
+            self._link.acknowledge(self._done)  # this process ends in order
         self._stop_watching()
         self._process.leave()
         if self._link is not None:
@@ -304,9 +303,10 @@ class KeepableConnection:
             self._link = None
 
     def _stop_watching(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        for task in (self._watch, self._acknowledging):
+            if task is not None:
+                task.cancel()
+        self._watch = self._acknowledging = None
 
     def stderr_tail(self) -> str:
         return self._process.stderr_tail()
@@ -319,8 +319,6 @@ class KeepableConnection:
         return attrs.evolve(exit, stderr_tail=(exit.stderr_tail + ended.printed)[-TAIL:].strip())
 
     def _hear(self, message: Message) -> None:
-        if message.channel == "iopub":
-            self._heard.set()
         if self._switch is not None:
             self._switch.hear_channels(message)
         else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from carpo_lsp.deadlines import Deadline
+from carpo_lsp.kernels.messages import Request
 from carpo_lsp.kernels.records import Kind, Reader, Record, pack
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from carpo_lsp.kernels.codec import Codec
     from carpo_lsp.kernels.connection import OnMessage
-    from carpo_lsp.kernels.messages import Channel, Message, Request
+    from carpo_lsp.kernels.messages import Channel, Message
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,15 @@ CHANNELS: Final[dict[int, Channel]] = {
     Kind.IOPUB: "iopub",
 }
 KINDS: Final = {channel: Kind(kind) for kind, channel in CHANNELS.items()}
+
+NUDGE: Final = 0.05
+"""Seconds between requests that provoke an iopub message, until the keeper has got one."""
+
+HEARING: Final = 1.0
+"""Seconds to wait for a sign of the kernel through a new keeper. Some give none while they run."""
+
+LEAVING: Final = 2.0
+"""Seconds for a keeper that is not needed any more."""
 
 BATCH: Final = 64
 """Records taken before other work on the loop gets its turn."""
@@ -93,6 +103,9 @@ class Link(asyncio.Protocol):
         """Who was there when we came: what they have sent is theirs."""
         self._prompt: Message | None = None
         self._held = True
+        self._received = 0
+        self._heard = asyncio.Event()
+        self._lost = asyncio.Event()
         self._last_id = ""
         self._known: str | None = None
         self._taking: asyncio.Handle | None = None
@@ -119,11 +132,15 @@ class Link(asyncio.Protocol):
                 case Kind.BEGUN:
                     self._on_begun(_object(record))
                 case _:
+                    self._received += record.size
+                    if record.kind == Kind.IOPUB and self._received > self._backlog_end:
+                        self._heard.set()
                     self._records.append(record)
         self._take_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._lost.set()
         for future in (self._status, self._begun):
             if not future.done():
                 future.set_exception(ConnectionResetError("the keeper is gone"))
@@ -140,6 +157,16 @@ class Link(asyncio.Protocol):
         """Ask for the log; it is held until `release`. Raises `ConnectionError`."""
         self._write(pack(Kind.BEGIN, [b"%d" % os.getpid()]))
         return await self._begun
+
+    async def until_heard(self) -> None:
+        """Wait until a new keeper gets the kernel's output, if that can be told."""
+        with contextlib.suppress(TimeoutError):
+            async with Deadline(HEARING):
+                while not self._heard.is_set():
+                    self.send(Request("control", "kernel_info_request", {}))
+                    with contextlib.suppress(TimeoutError):
+                        async with Deadline(NUDGE):
+                            await self._heard.wait()
 
     def go_on_after(self, lost: Link) -> None:
         """Leave out what another link has given out, whose keeper is gone."""
@@ -182,17 +209,30 @@ class Link(asyncio.Protocol):
     def pass_on(self, kind: Kind, frames: Sequence[bytes]) -> None:
         self._write(pack(kind, frames))
 
-    def acknowledge(self) -> None:
-        """What has been given out so far need not be given to another server."""
-        self._write(pack(Kind.ACK, [b"%d" % self._position]))
+    @property
+    def position(self) -> int:
+        """Where in the log the last record ends that has been given out."""
+        return self._position
+
+    def acknowledge(self, position: int) -> None:
+        """What has been given out up to a position need not be given to another server."""
+        self._write(pack(Kind.ACK, [b"%d" % position]))
 
     def keep(self, minutes: float) -> None:
         """How long the kernel is to be kept while it is idle; 0 for ever."""
         self._write(pack(Kind.KEEP, [json.dumps({"minutes": minutes}).encode()]))
 
-    def dismiss(self) -> None:
+    async def dismiss(self) -> None:
         """There is no kernel to keep any more: the keeper leaves."""
         self._write(pack(Kind.LEAVE))
+        self._held = True
+        if self._transport is not None:
+            self._transport.resume_reading()  # or its end would not be seen
+        try:
+            async with Deadline(LEAVING):
+                await self._lost.wait()
+        except TimeoutError:
+            log.warning("The keeper of a kernel that has ended does not leave")
 
     def close(self) -> None:
         """Hang up; the kernel is kept."""
@@ -212,7 +252,8 @@ class Link(asyncio.Protocol):
     # The log
 
     def _on_begun(self, told: dict[str, Any]) -> None:
-        self._position, self._backlog_end = told["position"], told["end"]
+        self._position = self._received = told["position"]
+        self._backlog_end = told["end"]
         self._others = frozenset(told["others"])
         if not self._begun.done():
             self._begun.set_result(

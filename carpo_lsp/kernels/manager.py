@@ -19,7 +19,7 @@ from carpo_lsp.kernels.specs import Spec, SpecFinder
 from carpo_lsp.kernels.state import KernelState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     import zmq
 
@@ -88,6 +88,8 @@ class KernelManager:
         """Those that are kept, by this process and by others."""
         self.bound: Callable[[str], tuple[Bound, ...]] = lambda kernel_id: ()
         """What documents are bound to a kernel, for who takes it up."""
+        self.taken_in: Callable[[], Awaitable[None]] = _at_once
+        """Waits until all events told so far are safe from the end of this process."""
         self._keeping: dict[str, float | None] = {}
         self._emit = emit
         self._connect = connect or self._connect_local
@@ -245,6 +247,7 @@ class KernelManager:
             context=self.context,
             guard=self._guard,
             registry=self.registry,
+            taken_in=lambda: self.taken_in(),
             cwd=cwd,
             env=env,
             entry=entry,
@@ -269,3 +272,7 @@ class KernelManager:
                 self._kernels.pop(event.kernel_id, None)
                 self._keeping.pop(event.kernel_id, None)
         self._emit(event)
+
+
+async def _at_once() -> None:
+    """Nothing is kept for later."""

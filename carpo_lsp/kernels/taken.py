@@ -54,8 +54,10 @@ class TakenConnection:
         self._ended = asyncio.ensure_future(_wait_for_end(entry))
         try:
             codec = Codec(connection_info(entry), entry.kernel_id)
-            link, _ = await reach(entry, self._folder, codec, self._on_message)
+            link, new = await reach(entry, self._folder, codec, self._on_message)
             begun = await link.begin()
+            if new and entry.alive:
+                await link.until_heard()
         except (OSError, ValueError, KernelTimeout) as error:
             raise KernelStartFailed(
                 f"The kept kernel cannot be taken up: {error}",
