@@ -60,6 +60,7 @@ def requests(uri: str, kernel_id: str) -> Messages:
         "carpo/interrupt": {"kernelId": kernel_id},
         "carpo/restartKernel": {"kernelId": kernel_id},
         "carpo/shutdownKernel": {"kernelId": kernel_id},
+        "carpo/keepKernel": {"kernelId": kernel_id, "keep": False},
         "carpo/outputs": {"textDocument": document},
         "carpo/send": {
             "kernelId": kernel_id,

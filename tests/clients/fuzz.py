@@ -30,6 +30,9 @@ IDS: list[Any] = [None, True, 1.5, -0.0, [], {}, "", "x" * 10_000, "1", -7, 0, 1
 
 METHODS = ("$/unknown", "$/logTrace", "unknown", "", "initialize", "textDocument/didSave", "carpo/")
 
+ENDING = tuple(name for name in COMMANDS if name != "keepKernel")
+"""Commands after which a server still ends its kernels."""
+
 HEADERS = (
     b"Content-Length: x\r\n\r\n",
     b"Content-Length: -5\r\n\r\n",
@@ -51,6 +54,8 @@ class Fuzzer:
         self._chance = chance
         self._uri = uri
         self._requests = requests(uri, kernel_id)
+        # What is made of it may be to keep the kernel, which then outlives the server.
+        del self._requests["carpo/keepKernel"]
         self._notifications = notifications(uri)
         self._next_id = 0
 
@@ -81,7 +86,7 @@ class Fuzzer:
             return {"jsonrpc": "2.0", "method": method, "params": params}
         method, params = choose(list(self._requests.items()))
         if method == "workspace/executeCommand":
-            params = {**params, "command": f"carpo.{choose(list(COMMANDS))}"}
+            params = {**params, "command": f"carpo.{choose(ENDING)}"}
         if self._chance.random() < 0.05:
             method = choose(METHODS)
         self._next_id += 1
