@@ -12,9 +12,11 @@ import shutil
 from typing import Final
 
 import pytest
+from real_kernels import KERNELS
 
 COMPONENTS: Final = {
     "needs_r": "R with IRkernel",
+    **{kernel.marker: f"the kernel {kernel.title}" for kernel in KERNELS if not kernel.system},
 }
 """Marker to component. `tests/run` installs them where it may."""
 
@@ -22,7 +24,10 @@ COMPONENTS: Final = {
 @functools.cache
 def missing() -> dict[str, str]:
     """The components that are not here, by their markers."""
-    found = {"needs_r": _has_r()}
+    found = {
+        "needs_r": _has_r(),
+        **{kernel.marker: kernel.installed for kernel in KERNELS if not kernel.system},
+    }
     return {marker: name for marker, name in COMPONENTS.items() if not found[marker]}
 
 
