@@ -9,18 +9,18 @@ local found = false
 ---@param name string
 ---@param body fun()
 function _G.case(name, body)
-	if wanted == nil or wanted == name then
-		found = true
-		local ok, problem = xpcall(body, debug.traceback)
-		if not ok then
-			io.stderr:write(("%s\n%s\n"):format(name, problem))
-			os.exit(1)
-		end
-	end
+  if wanted == nil or wanted == name then
+    found = true
+    local ok, problem = xpcall(body, debug.traceback)
+    if not ok then
+      io.stderr:write(("%s\n%s\n"):format(name, problem))
+      os.exit(1)
+    end
+  end
 end
 
 dofile(path)
 if not found then
-	io.stderr:write(("no case %q in %s\n"):format(wanted, path))
-	os.exit(1)
+  io.stderr:write(("no case %q in %s\n"):format(wanted, path))
+  os.exit(1)
 end

@@ -1,7 +1,7 @@
 --- A window with the whole output of an execution, as the server has it.
 
 local ansi = require("carpo.ansi")
-local cells = require("carpo.cells")
+local drawing = require("carpo.drawing")
 local images = require("carpo.images")
 local outputs = require("carpo.outputs")
 local server = require("carpo.server")
@@ -67,7 +67,7 @@ end
 ---@param lines string[]
 ---@return vim.api.keyset.win_config
 local function layout(float, lines)
-  local title = (" %s "):format((cells.label(float.execution)))
+  local title = (" %s "):format((drawing.label(float.execution)))
   local footer = (" %d lines · q closes "):format(#lines)
   local width = math.max(api.nvim_strwidth(title), api.nvim_strwidth(footer))
   for index = 1, math.min(#lines, 1000) do

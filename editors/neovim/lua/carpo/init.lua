@@ -33,10 +33,10 @@ function M.setup(opts)
   local state = require("carpo.state")
 
   state.config = require("carpo.config").merge(opts)
-  cells.highlights()
+  cells.redraw()
   vim.api.nvim_create_autocmd("ColorScheme", {
     group = vim.api.nvim_create_augroup("carpo", {}),
-    callback = cells.highlights,
+    callback = cells.redraw,
   })
   require("carpo.server").configure(state.config, {
     ["carpo/executionState"] = executions.on_state,
