@@ -10,7 +10,13 @@ import pytest_asyncio
 from support import FAKE, Events, check_order, text_of
 
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.kernels.events import InputRequested, OutputChanged, StateChanged
+from carpo_lsp.kernels.events import (
+    InputRequested,
+    MessageReceived,
+    OutputChanged,
+    StateChanged,
+)
+from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -319,6 +325,27 @@ async def test_clear_output(running: Running) -> None:
             if isinstance(event, OutputChanged)
         ]
         assert changes == [("append", False), ("clear", wait), ("append", False)]
+
+
+async def test_a_question_behind_code_is_answered_after_it(running: Running) -> None:
+    """What `kernels/probe.py` builds on."""
+    frontend, events = running.frontend, running.events
+    handle = frontend.execute_code(running.kernel_id, running.language.sleep)
+    await events.until_text("ready")
+    question = frontend.send(running.kernel_id, Request("shell", "kernel_info_request", {}))
+    await frontend.interrupt(running.kernel_id)
+    assert (await handle).state == "error"
+    end = events.of(handle.execution_id)[-1]
+
+    def answers(channel: str) -> Any:
+        return lambda event: (
+            isinstance(event, MessageReceived)
+            and event.message.parent_id == question
+            and event.message.channel == channel
+        )
+
+    answered = [await events.until(answers(channel)) for channel in ("shell", "iopub")]
+    assert events.all.index(end) < max(map(events.all.index, answered))
 
 
 async def test_restart_and_shutdown(running: Running) -> None:
