@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BUDGET: Final = 32 * 1024 * 1024
+BUDGET: Final = 16 * 1024 * 1024
 """Bytes of outputs that are kept in memory, of all executions together."""
 
 CHUNK: Final = 256 * 1024

@@ -79,8 +79,8 @@ async def spawn() -> AsyncIterator[Callable[..., Awaitable[Wire]]]:
     """Starts servers that end with the test."""
     clients: list[Wire] = []
 
-    async def spawn(*arguments: str, **options: object) -> Wire:
-        client = await Wire.spawn(*arguments, **options)
+    async def spawn(*arguments: str, kind: type[Wire] = Wire, **options: object) -> Wire:
+        client = await kind.spawn(*arguments, **options)
         clients.append(client)
         return client
 

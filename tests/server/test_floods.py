@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from lsp_clients import DEADLINE, check_order
+from lsp_clients import DEADLINE, Wire, check_order
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from lsp_clients import Wire
-
-    Spawn = Callable[..., Awaitable[Wire]]
+    Spawn = Callable[..., Awaitable[Any]]
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,76 @@ for number in itertools.count():
         with open({path!r}, 'w') as file:
             file.write(str(number))
 """
+
+
+MOST = 150 * MIB
+"""What a flood may cost the server in memory, beyond what it takes when idle."""
+
+LINE = "".join(map(chr, range(32, 126))) * 106
+"""About 10 kB. A hundred thousand of it are a gigabyte."""
+
+LINES = 100_000
+
+GIGABYTE = {
+    "one print": f"print('\\n'.join([line] * {LINES}))",
+    "a loop": f"for _ in range({LINES}): print(line)",
+}
+
+IMAGES = """\
+import base64, os
+from IPython.display import publish_display_data
+for number in range(1000):
+    image = base64.b64encode(os.urandom(75_000)).decode()
+    publish_display_data({'text/plain': str(number), 'image/png': image})
+"""
+
+
+class Reader(Wire):
+    """A client that reads everything and keeps of outputs only what they add up to."""
+
+    def __init__(self, *streams: Any) -> None:
+        super().__init__(*streams)
+        self.digest = hashlib.sha256()
+        """Of the text that has been printed."""
+        self.displays: list[str] = []
+        """The plain texts of displays."""
+
+    def take(self, method: str, params: Any) -> None:
+        if method == "carpo/output":
+            output = params["output"]
+            if output["output_type"] == "stream":
+                self._digest(output)
+            else:
+                self.displays.append(output["data"]["text/plain"])
+            params = {**params, "output": None}
+        super().take(method, params)
+
+    def _digest(self, output: dict[str, Any]) -> None:
+        pointer = output.get("metadata", {}).get("carpo")
+        if pointer is None:
+            self.digest.update(output["text"].encode())
+            return
+        with open(pointer["path"], "rb") as file:
+            while block := file.read(MIB):
+                self.digest.update(block)
+
+
+@contextlib.asynccontextmanager
+async def peak(client: Wire) -> AsyncIterator[list[int]]:
+    """The most memory that the server takes meanwhile, beyond what it takes now: one number."""
+    idle = rss(client)
+    most = [0]
+
+    async def sample() -> None:
+        while True:
+            most[0] = max(most[0], rss(client) - idle)
+            await asyncio.sleep(0.02)
+
+    sampling = asyncio.create_task(sample())
+    try:
+        yield most
+    finally:
+        sampling.cancel()
 
 
 def rss(client: Wire) -> int:
@@ -102,6 +172,55 @@ async def test_a_hundred_megabytes_in_one_print(spawn: Spawn) -> None:
     assert held["outputs"][0]["metadata"]["carpo"]["bytes"] == 100_000_004
 
 
+@pytest.mark.parametrize(("way", "stalls"), [("one print", False), ("a loop", True)])
+async def test_a_gigabyte(spawn: Spawn, tmp_path: Path, way: str, stalls: bool) -> None:
+    client = await spawn(kind=Reader)
+    await client.initialize()
+    kernel_id = (await client.start(specName="python3"))["kernelId"]
+    await client.run(kernel_id, "import sys")
+    client.digest = hashlib.sha256()
+    printed = tmp_path / "printed"
+    code = (
+        f"line = {LINE!r}\n{GIGABYTE[way]}\nsys.stdout.flush()\nopen({str(printed)!r}, 'w').close()"
+    )
+    async with peak(client) as most:
+        execution_id = await client.execute(kernel_id, code)
+        if stalls:
+            await client.until_state(execution_id, "running")
+            client.stop_reading()
+            while not existing(printed):  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.1)
+            client.read_on()
+        assert await done(client, execution_id) == "ok"
+    assert most[0] < MOST
+    expected = hashlib.sha256()
+    for _ in range(LINES):
+        expected.update(f"{LINE}\n".encode())
+    assert client.digest.digest() == expected.digest()
+    (held,) = (await client.request("carpo/outputs", {"executionId": execution_id}))["executions"]
+    (output,) = held["outputs"]
+    whole = LINES * (len(LINE) + 1)
+    pointer = output["metadata"]["carpo"]
+    assert pointer["bytes"] == size(pointer["path"]) == whole
+
+
+async def test_a_thousand_images(spawn: Spawn) -> None:
+    """100 MB of them, of which the server holds the last in memory, for whoever asks."""
+    client = await spawn(kind=Reader)
+    await client.initialize()
+    kernel_id = (await client.start(specName="python3"))["kernelId"]
+    await client.run(kernel_id, "import base64")
+    numbers = [str(number) for number in range(1000)]
+    async with peak(client) as most:
+        execution_id = await client.execute(kernel_id, IMAGES)
+        assert await done(client, execution_id) == "ok"
+    assert most[0] < MOST
+    assert client.displays == numbers
+    (held,) = (await client.request("carpo/outputs", {"executionId": execution_id}))["executions"]
+    assert [output["data"]["text/plain"] for output in held["outputs"]] == numbers
+    assert {len(output["data"]["image/png"]) for output in held["outputs"]} == {100_000}
+
+
 async def test_big_displays(spawn: Spawn) -> None:
     client = await spawn()
     await client.initialize()
@@ -163,7 +282,7 @@ async def test_a_client_that_does_not_read_for_half_a_minute(
     while asyncio.get_running_loop().time() < deadline or count(progress) < before + 1000:
         most = max(most, rss(client))
         await asyncio.sleep(0.1)
-    assert most - idle < 150 * MIB
+    assert most - idle < MOST
 
     client.post("carpo/interrupt", {"kernelId": kernel_id})
     client.read_on()
