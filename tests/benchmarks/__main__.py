@@ -68,6 +68,8 @@ def main(
         if against is not None:
             source = stack.enter_context(worktree(against, folder))
             labs[against] = Lab(source, folder)
+        for lab in labs.values():
+            lab.compile()
         results = asyncio.run(run_all(chosen, labs, rounds or (SHORT if short else None)))
     if file is not None:
         file.write_text(table.to_json(results) + "\n")

@@ -19,6 +19,7 @@ import time, types
 get_ipython().Completer.use_jedi = False
 few = types.SimpleNamespace(**{f"name_{n:03}": n for n in range(10)})
 other = types.SimpleNamespace(**{f"name_{n:03}": n for n in range(10)})
+long = types.SimpleNamespace(**{"n" * 40: 1})
 many = types.SimpleNamespace(**{f"name_{n:03}": n for n in range(500)})
 more = types.SimpleNamespace(**{f"name_{n:03}": n for n in range(500)})
 """
@@ -126,25 +127,25 @@ def busy(code: str) -> Callable[[Lab], Any]:
 
 @contextlib.asynccontextmanager
 async def burst(lab: Lab) -> AsyncIterator[Subjects]:
-    """A name typed by someone fast, with a completion asked for at each letter."""
+    """A long name typed by someone fast, with a completion asked for at each letter."""
     async with lab.kernel() as (client, kernel):
         await prepared(client, kernel["kernelId"])
-        uri = await opened(client, kernel["kernelId"], "typed", "")
+        uri = await opened(client, kernel["kernelId"], "typed", "long.")
         with raw.attached(kernel["connectionFile"]) as limit:
 
             async def ours() -> list[float]:
+                await client.finish(kernel["kernelId"], "1")  # what was known before may be wrong
                 limit.drain()
-                client.change(uri, 0, "few")
                 asked: list[asyncio.Future[Any]] = []
                 times: list[float] = []
-                for number in range(KEYSTROKES):
+                for number in range(1, KEYSTROKES + 1):
                     await asyncio.sleep(PAUSE)
-                    # The end of a long line of code: a new place each round and each keystroke.
-                    text = "few" + " " * number + ".n"
-                    client.change(uri, number + 1, text)
+                    text = "long." + "n" * number
+                    client.change(uri, number, text)
                     asked.append(client.post("textDocument/completion", _end_of(uri, text)))
                 with timed(times):
-                    await asked[-1]
+                    found = await asked[-1]
+                assert found["items"], "no completion has come in time"
                 await asyncio.gather(*asked)
                 lab.note("kernel requests", _requests(limit))
                 return times
@@ -233,9 +234,9 @@ async def static(lab: Lab) -> AsyncIterator[Subjects]:
         await client.finish(kernel["kernelId"], "import json")
         uri = await opened(client, kernel["kernelId"], "static", STATIC)
         subjects = {OURS: _complete_static(client, uri)}
-        for name, module in SERVERS.items():
-            if command := lab.module(module):
-                peer = await stack.enter_async_context(lab.client(command))
+        for name, program in SERVERS.items():
+            if command := lab.program(program):
+                peer = await stack.enter_async_context(lab.client([command]))
                 await peer.initialize(lab.folder)
                 peer.open(uri, STATIC)
                 subjects[name] = _complete_static(peer, uri)

@@ -35,8 +35,8 @@ async def execute(lab: Lab) -> AsyncIterator[Subjects]:
             "raw": _raw(stack.enter_context(raw.attached(file))),
             "jupyter_client": _blocking(stack.enter_context(_blocking_client(file))),
         }
-        if command := lab.script(KERNEL_CLIENT, "jupyter_kernel_client"):
-            there = await stack.enter_async_context(_script(*command))
+        if lab.program("jupyter-server"):  # comes with it
+            there = await stack.enter_async_context(_script(str(lab.peers), str(KERNEL_CLIENT)))
             subjects["jupyter-kernel-client"] = there
         yield subjects
 

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
-from jupyter_kernel_client import KernelClient
+from jupyter_kernel_client import JupyterKernelClient
 
 DEADLINE = 60.0
 
@@ -41,7 +41,7 @@ def main() -> None:
         stack.callback(server.terminate)
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/api?token={token}")
-        client = stack.enter_context(KernelClient(server_url=url, token=token))
+        client = stack.enter_context(JupyterKernelClient(server_url=url, token=token))
         for _ in sys.stdin:
             found = []
             for _ in range(times):

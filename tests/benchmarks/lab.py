@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import compileall
 import contextlib
 import os
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 MB = 1_000_000
 
-SERVERS = {"python-lsp-server": "pylsp", "jedi-language-server": "jedi_language_server.cli"}
-"""Other language servers for Python, and the modules that run them."""
+SERVERS = {"python-lsp-server": "pylsp", "jedi-language-server": "jedi-language-server"}
+"""Other language servers for Python, and their programs."""
 
 SAMPLING = 0.02
 """Seconds between two looks at a process's memory."""
@@ -76,16 +78,13 @@ class Lab:
             await client.finish(kernel["kernelId"], "1")
             yield client, kernel
 
-    def module(self, name: str) -> list[str] | None:
-        """The command of a peer that is a module; None where it is not there."""
-        if self.peers is None:
-            return None
-        found = self.peers.parent.parent.glob(f"lib/python*/site-packages/{name.split('.')[0]}")
-        return [str(self.peers), "-m", name] if any(found) else None
+    def program(self, name: str) -> str | None:
+        """A program of the peers' environment; None where it is not there."""
+        return shutil.which(name, path=self.peers.parent) if self.peers is not None else None
 
-    def script(self, file: Path, needs: str) -> list[str] | None:
-        """The command of a script for a peer; None where the module it needs is not there."""
-        return [str(self.peers), str(file)] if self.module(needs) else None
+    def compile(self) -> None:
+        """Have bytecode of the package, as an installed one has."""
+        compileall.compile_dir(self.source / "carpo_lsp", quiet=1)
 
     def _environment(self) -> dict[str, str]:
         return {"PYTHONPATH": str(self.source)}

@@ -34,9 +34,9 @@ async def spawn_to_initialize(lab: Lab) -> AsyncIterator[Subjects]:
         OURS: measure(sys.executable, "-m", "carpo_lsp"),
         "bare pygls": measure(sys.executable, str(BARE)),
     }
-    for name, module in SERVERS.items():
-        if command := lab.module(module):
-            subjects[name] = measure(*command)
+    for name, program in SERVERS.items():
+        if command := lab.program(program):
+            subjects[name] = measure(command)
     yield subjects
 
 
