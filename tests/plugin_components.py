@@ -9,6 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -16,6 +19,8 @@ from real_kernels import KERNELS
 
 COMPONENTS: Final = {
     "needs_r": "R with IRkernel",
+    "needs_nvim": "Neovim 0.11 or newer",
+    "needs_tmux": "tmux",
     **{kernel.marker: f"the kernel {kernel.title}" for kernel in KERNELS if not kernel.system},
 }
 """Marker to component. `tests/run` installs them where it may."""
@@ -26,9 +31,29 @@ def missing() -> dict[str, str]:
     """The components that are not here, by their markers."""
     found = {
         "needs_r": _has_r(),
+        "needs_nvim": _has_nvim(),
+        "needs_tmux": shutil.which("tmux") is not None,
         **{kernel.marker: kernel.installed for kernel in KERNELS if not kernel.system},
     }
     return {marker: name for marker, name in COMPONENTS.items() if not found[marker]}
+
+
+def program(name: str) -> str:
+    """The path of a program, that of the environment under test before all others; only the name
+    where there is none."""
+    beside = Path(sys.executable).parent
+    return shutil.which(name, path=beside) or shutil.which(name) or name
+
+
+def _has_nvim() -> bool:
+    try:
+        done = subprocess.run(
+            [program("nvim"), "--version"], capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    version = done.stdout.split()[1].lstrip("v").split("-")[0]
+    return tuple(map(int, version.split("."))) >= (0, 11)
 
 
 def _has_r() -> bool:

@@ -339,6 +339,19 @@ case("outputs come back with a buffer that was unloaded, also those that came me
   test.equal({ lines[1], lines[#lines] }, { "one", "two" })
 end)
 
+case("outputs come back with a file that is opened again", function()
+  local bufnr, last, first = script("1", "print('\27[31mred\27[0m')\n1/0", "3")
+  test.run(first[1], "run-all")
+  test.until_drawn(bufnr, last[3], "– not run")
+  local path = vim.api.nvim_buf_get_name(bufnr)
+  vim.cmd.bwipeout()
+  vim.cmd.edit(path)
+  bufnr = vim.api.nvim_get_current_buf()
+  test.equal(test.until_drawn(bufnr, last[1], "✓ [1]").lines, { "1" })
+  test.equal(test.until_drawn(bufnr, last[2], "✗ ").lines[1], "red")
+  test.equal(test.sign(bufnr, first[3]), "–")
+end)
+
 case("a buffer that is wiped out leaves nothing behind", function()
   local bufnr, last, first =
     script("import time\nwhile True: print(1, flush=True); time.sleep(0.01)")
@@ -375,6 +388,23 @@ case("a buffer in two windows has its outputs once", function()
   test.equal(test.until_drawn(bufnr, last[1], "✓").lines, { "1" })
   vim.cmd.close()
   test.equal(test.drawn(bufnr)[last[1]].lines, { "1" })
+end)
+
+case("what is wrong with a kernel is told", function()
+  test.setup()
+  local kernel = { displayName = "Python 3", documents = {} }
+  local function on_status(status, reason)
+    require("carpo.kernels").on_status({
+      kernelId = "x",
+      status = status,
+      reason = reason,
+      kernel = kernel,
+    })
+  end
+  on_status("busy")
+  test.equal(test.told, {})
+  on_status("busy", "It takes 80 % of its memory.")
+  test.until_told("Python 3: It takes 80 % of its memory.")
 end)
 
 case("the kernel is chosen", function()

@@ -136,6 +136,10 @@ function M.on_state(params, client)
       return
     end
   end
+  if params.state == "queued" then
+    clear(execution) -- one that is known is told again, from its beginning
+  end
+  execution.kernel_id = params.kernelId
   execution.state = params.state
   execution.count = params.executionCount
   execution.error = params.error
@@ -170,6 +174,33 @@ function M.finish(execution, user_expressions)
     cells.touch(execution)
   end
   kernels.emit("CarpoExecutionDone", data)
+end
+
+--- Draw what the server has of a document from before: of a buffer that was closed, or of an
+--- earlier Neovim.
+---@param bufnr integer
+---@param client vim.lsp.Client
+function M.restore(bufnr, client)
+  local uri = vim.uri_from_bufnr(bufnr)
+  local function on_result(problem, result)
+    for _, found in ipairs(not problem and result.executions or {}) do
+      if found.range and not state.executions[found.executionId] then
+        local execution = M.new(found.executionId, "")
+        execution.state = found.state
+        execution.count = found.executionCount
+        execution.error = found.error
+        for _, output in ipairs(found.outputs) do
+          append(execution, { output = output })
+        end
+        if cells.place(execution, client, uri, found.range) then
+          cells.touch(execution)
+        else
+          state.executions[execution.id] = nil
+        end
+      end
+    end
+  end
+  client:request("carpo/outputs", { textDocument = { uri = uri } }, on_result, bufnr)
 end
 
 --- The server has gone: what ran has died.

@@ -34,11 +34,19 @@ function M.setup(opts)
 
   state.config = require("carpo.config").merge(opts)
   cells.redraw()
-  vim.api.nvim_create_autocmd("ColorScheme", {
-    group = vim.api.nvim_create_augroup("carpo", {}),
-    callback = cells.redraw,
+  local group = vim.api.nvim_create_augroup("carpo", {})
+  vim.api.nvim_create_autocmd("ColorScheme", { group = group, callback = cells.redraw })
+  local server = require("carpo.server")
+  vim.api.nvim_create_autocmd("LspAttach", {
+    group = group,
+    callback = function(event)
+      local client = vim.lsp.get_client_by_id(event.data.client_id)
+      if client and client.name == server.NAME then
+        executions.restore(event.buf, client)
+      end
+    end,
   })
-  require("carpo.server").configure(state.config, {
+  server.configure(state.config, {
     ["carpo/executionState"] = executions.on_state,
     ["carpo/output"] = executions.on_output,
     ["carpo/inputRequest"] = require("carpo.prompts").on_input,

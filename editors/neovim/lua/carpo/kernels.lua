@@ -84,6 +84,9 @@ function M.on_status(params)
   end
   if params.status == "dead" and before ~= "dead" then
     M.tell_death(data)
+  elseif params.status == before and params.reason then
+    -- A limit is near, or the kernel does not answer.
+    vim.notify(("carpo: %s: %s"):format(kernel.display_name, params.reason), vim.log.levels.WARN)
   end
 end
 

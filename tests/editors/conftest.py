@@ -1,0 +1,88 @@
+"""What tests of real editors share: a home of their own, the server, a terminal, screenshots."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "docs" / "images"
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty home folder with a short path, as sockets are made in it."""
+    folder = Path(tempfile.mkdtemp(prefix="ce-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def project(home: Path) -> Path:
+    """An empty folder to work in."""
+    folder = home / "project"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def env(home: Path) -> dict[str, str]:
+    """The environment of an editor: nothing of whoever runs the tests but Jupyter's folders, and
+    `carpo-lsp` of the environment under test before all others."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith("JUPYTER_")}
+    beside = str(Path(sys.executable).parent)
+    return kept | {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_DATA_HOME": str(home / "data"),
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_RUNTIME_DIR": str(home),
+        "IPYTHONDIR": str(home / "ipython"),
+        "TMPDIR": str(home),
+        "PATH": os.pathsep.join([beside, os.environ["PATH"]]),
+        "LANG": "C.UTF-8",
+        "SHELL": "/bin/sh",
+    }
+
+
+@pytest.fixture
+def terminal(home: Path, project: Path, env: dict[str, str]) -> Iterator[Callable[..., Screen]]:
+    """Starts a program in a terminal, in the project's folder. Give it the command as a list, and
+    `columns` and `rows` if they matter."""
+    screens: list[Screen] = []
+
+    def start(command: Sequence[str | Path], columns: int = 100, rows: int = 30) -> Screen:
+        folder = home / f"screen{len(screens)}"
+        folder.mkdir()
+        screens.append(Screen(folder, command, env=env, cwd=project, columns=columns, rows=rows))
+        return screens[-1]
+
+    yield start
+    for screen in screens:
+        with screen:
+            pass
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Screen, str], Path]:
+    """Takes a screenshot of a terminal: into docs/images with `--screenshots`, else to where
+    nobody looks, so that it is known to work."""
+    folder = IMAGES if request.config.getoption("--screenshots") else tmp_path
+
+    def take(screen: Screen, name: str) -> Path:
+        path: Path = folder / f"{name}.svg"
+        screen.screenshot(path)
+        return path
+
+    return take
