@@ -267,8 +267,9 @@ async def test_a_question_that_was_answered_is_not_asked_again(desk: Desk) -> No
     await first.request("carpo/stdin", {"kernelId": prompt["kernelId"], "value": "secret"})
     await first.until_text(execution_id, "secret")
     await desk.leave(first)
-    desk.flag.touch()
     second = await desk.editor()
+    await second.until_text(execution_id, "secret")
+    desk.flag.touch()
     await second.until_done(execution_id)
     assert second.named("carpo/inputRequest") == []
 
