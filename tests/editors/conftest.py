@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -9,8 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
-from screen import Screen
+from screen import DEADLINE, Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +25,23 @@ IMAGES = ROOT / "docs" / "images"
 def home() -> Iterator[Path]:
     """An empty home folder with a short path, as sockets are made in it."""
     folder = Path(tempfile.mkdtemp(prefix="ce-"))
+    # The first completion of a kernel with jedi, whose cache is empty here, takes many seconds.
+    config = folder / "ipython" / "profile_default" / "ipython_kernel_config.py"
+    config.parent.mkdir(parents=True)
+    config.write_text("c.Completer.use_jedi = False\n")
     yield folder
+    # Servers and kernels end a little later than the editor; while they do, they use the folder.
+    _, left = psutil.wait_procs(list(processes_of(folder)), timeout=DEADLINE)
+    assert not left
     shutil.rmtree(folder)
+
+
+def processes_of(home: Path) -> Iterator[psutil.Process]:
+    """The processes that have a home folder as theirs."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it has ended, or is not ours to look at
+            if process.environ().get("HOME") == str(home):
+                yield process
 
 
 @pytest.fixture
