@@ -55,7 +55,9 @@ class Lab:
         kind: type[Client] | None = None,
     ) -> AsyncIterator[Client]:
         """A client of a new server, which has not been initialized."""
-        client = await (kind or Client).spawn_command(*command, env=self._environment())
+        client = await (kind or Client).spawn_command(
+            *command, env={"PYTHONPATH": str(self.source)}, cwd=self.folder
+        )
         try:
             yield client
         finally:
@@ -86,15 +88,12 @@ class Lab:
         """Have bytecode of the package, as an installed one has."""
         compileall.compile_dir(self.source / "carpo_lsp", quiet=1)
 
-    def _environment(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(self.source)}
-
 
 class Client(Wire):
     """A client that tells when what it waits for has come, not some time after."""
 
     @classmethod
-    async def spawn_command(cls, *command: str, env: dict[str, str]) -> Client:
+    async def spawn_command(cls, *command: str, env: dict[str, str], cwd: Path) -> Client:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -102,6 +101,7 @@ class Client(Wire):
             stdout=pipe,
             stderr=asyncio.subprocess.DEVNULL,
             env=os.environ | env,
+            cwd=cwd,  # not where this one was started, which is on the path of `python -m`
             limit=MB,
         )
         assert process.stdin

@@ -126,7 +126,8 @@ async def run(row: Row, labs: Mapping[str, Lab], rounds: int | None = None) -> R
     first = next(iter(labs.values()))
     notes = first.take_notes()
     ours = series[OURS if len(labs) == 1 else next(iter(labs))]
-    verdicts = _judge(row.goals, ours, series[limit], notes)
+    # Against another revision the ratio is what counts.
+    verdicts = _judge(row.goals, ours, series[limit], notes) if len(labs) == 1 else ()
     return Result(row.name, limit, series, notes, verdicts)
 
 
