@@ -95,6 +95,16 @@ case("outputs are updated, cleared and overwritten", function()
   test.equal(test.until_drawn(bufnr, last[1], "✓").lines, { "'two'", "100%" })
 end)
 
+case("a clearing that waits is for the next output", function()
+  local bufnr, last, first = script(
+    "from IPython.display import clear_output\nprint('stays')\nclear_output(wait=True)",
+    "print('gone')\nclear_output(wait=True)\nprint('new')"
+  )
+  test.run(first[1], "run-all")
+  test.equal(test.until_drawn(bufnr, last[2], "✓").lines, { "new" })
+  test.equal(test.drawn(bufnr)[last[1]].lines, { "stays" })
+end)
+
 case("a display is updated from a later cell", function()
   local bufnr, last, first = script("shown = display('one', display_id='x')", "shown.update('two')")
   test.run(first[1], "run-all")
@@ -221,6 +231,29 @@ case("prompts are answered one after the other", function()
   test.run(first[1], "run-cell")
   test.equal(test.until_drawn(bufnr, last[1], "✓").lines, { "'answer 1 answer 2 '" })
   test.equal(asked, { "Name? ", "Word? " })
+end)
+
+case("of two kernels that ask, one is answered first", function()
+  test.setup()
+  local asked = {}
+  vim.ui.input = function(opts, on_answer)
+    asked[#asked + 1] = { prompt = opts.prompt, answer = on_answer }
+  end
+  local buffers = {}
+  for _, name in ipairs({ "one", "two" }) do
+    buffers[name] = test.open(name .. ".py", { "# %%", ("input('%s')"):format(name) })
+    test.run(1, "run-cell")
+    test.until_drawn(buffers[name], 1, "? waits for input")
+  end
+  test.equal(#asked, 1)
+  asked[1].answer("x")
+  test.until_drawn(buffers.one, 1, "✓")
+  test.until_("the other prompt", function()
+    return asked[2]
+  end)
+  test.equal(asked[2].prompt, "two")
+  asked[2].answer("y")
+  test.until_drawn(buffers.two, 1, "✓")
 end)
 
 case("a prompt that was left can be answered later", function()
