@@ -19,7 +19,7 @@ PLUGIN = Path(__file__).parents[2] / "editors" / "neovim"
 TESTS = PLUGIN / "tests"
 
 LUA = [
-    (path.name, name)
+    pytest.param(path.name, name, marks=[pytest.mark.needs_r] if path.stem == "quarto" else [])
     for path in sorted(TESTS.glob("*.lua"))
     for name in re.findall(r'^case\("(.+?)", function', path.read_text(), re.MULTILINE)
 ]

@@ -247,3 +247,29 @@ case("setup takes what it knows", function()
     test.contains(problem, part)
   end
 end)
+
+case("the help has every function, option, command and highlight group", function()
+  local carpo = test.setup()
+  local folder = vim.fn.tempname()
+  vim.fn.mkdir(folder)
+  local path = vim.fs.joinpath(folder, "carpo.txt")
+  assert(vim.uv.fs_copyfile(vim.fs.joinpath(test.plugin, "doc", "carpo.txt"), path))
+  vim.cmd.helptags(folder)
+  local tags = table.concat(vim.fn.readfile(vim.fs.joinpath(folder, "tags")), "\n")
+  for name in pairs(carpo) do
+    test.contains(tags, name == "setup" and "carpo-setup" or ("carpo.%s()"):format(name))
+  end
+  local text = table.concat(vim.fn.readfile(path), "\n")
+  local config = require("carpo.config").defaults
+  for _, options in ipairs({ config, config.output, config.signs }) do
+    for name in pairs(options) do
+      test.contains(text, name .. " = ")
+    end
+  end
+  for name in pairs(require("carpo.commands").commands) do
+    test.contains(text, "\n" .. name .. " ")
+  end
+  for _, group in ipairs(vim.fn.getcompletion("Carpo", "highlight")) do
+    test.contains(text, group)
+  end
+end)
