@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,27 +15,46 @@ from carpo_lsp.documents.positions import Position, Range
 if TYPE_CHECKING:
     from carpo_lsp.documents.cells import Cell
 
-LINE = st.sampled_from(
-    [
-        "```py", "```", "~~~r", "~~~", "````", " ```{r}", "    ```", "- ```py", "  ```", "  ```r",
-        "> ```py", "> ```", "> x", "- x", "- x", "1. x", "2. x", "  x", "    x", "x", "x", "", "",
-        "", "", "---", "...", "===", "k: v", "<div>", "</div>", "<!--", "-->", "<b>", "[a]: /b '",
-        "[a]:", "'", "\tx", "\t```", "# h", "#tag", "<script>", "</script>", "- <pre>", "-", "*",
-        "* * *", "> - x", "<![CDATA[", "]]>", "<?x", "?>", "<!DOCTYPE", "   - y", "<!-- x -->",
-        "```{code-cell}",
-    ]
-)  # fmt: skip
-END = st.sampled_from(["\n"] * 8 + ["\r\n", "\r"])
-LINES = st.lists(st.tuples(LINE, END).map("".join), max_size=40).map("".join)
-FEW_LINES = st.lists(st.tuples(LINE, END).map("".join), max_size=4).map("".join)
-HEADER = st.sampled_from(["", "", "---\nk: v\n---\n", "---\nk: v\n"])
-PLACE = st.builds(Position, st.integers(0, 45), st.sampled_from([0, 0, 0, 2, 99]))
-EDIT = st.tuples(
-    PLACE,
-    st.integers(0, 8),
-    st.sampled_from(["", "a", "`", "```", "\n", "- ", "<!--"]) | FEW_LINES,
-    st.sampled_from(["no", "cells", "cell_at"]),
-)
+LINES = [
+    "```py", "```", "~~~r", "~~~", "````", " ```{r}", "    ```", "- ```py", "  ```", "  ```r",
+    "> ```py", "> ```", "> x", "- x", "- x", "1. x", "2. x", "  x", "    x", "x", "x", "", "---",
+    "...", "===", "k: v", "<div>", "</div>", "<!--", "-->", "<b>", "[a]: /b '", "[a]:", "'", "\tx",
+    "\t```", "# h", "#tag", "<script>", "</script>", "- <pre>", "-", "*", "* * *", "> - x",
+    "<![CDATA[", "]]>", "<?x", "?>", "<!DOCTYPE", "   - y", "<!-- x -->", "```{code-cell}",
+]  # fmt: skip
+KEYS = ["", "a", "`", "```", "\n", "- ", "<!--"]
+
+
+@attrs.frozen
+class Edit:
+    """Lines from `start` to `start + lines` get another text, whole or from a column on."""
+
+    start: int
+    lines: int
+    columns: tuple[int, int]
+    text: str
+    question: str
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[str, list[Edit]]:
+    """A text of few kinds of lines, which so come in many orders, and edits of it."""
+    kinds = draw(st.lists(st.sampled_from(LINES), min_size=2, max_size=9, unique=True))
+    end = st.sampled_from(["\n"] * 8 + ["\r\n", "\r"])
+    line = st.builds(str.__add__, st.sampled_from([*kinds, "", ""]), end)
+    header = draw(st.sampled_from(["", "", "---\nk: v\n---\n", "---\nk: v\n"]))
+    size = draw(st.integers(0, 40))  # lists of any size would be short
+    text = header + draw(st.lists(line, min_size=size, max_size=size).map("".join))
+    column = st.sampled_from([0, 0, 0, 2, 99])
+    edit = st.builds(
+        Edit,
+        st.integers(0, text.count("\n") + 1),
+        st.sampled_from([0, 0, 0, 1, 1, 2, 5, 30]),
+        st.tuples(column, column),
+        st.sampled_from(KEYS + kinds) | st.lists(line, max_size=3).map("".join),
+        st.sampled_from(["no", "cells", "cell_at"]),
+    )
+    return text, draw(st.lists(edit, min_size=1, max_size=8))
 
 
 def document(text: str) -> Document:
@@ -51,28 +71,25 @@ def parsed_at_once(text: str) -> tuple[Cell, ...]:
         return document(text).cells()
 
 
-@settings(max_examples=500, deadline=None)
-@given(
-    st.builds(str.__add__, HEADER, LINES),
-    st.lists(EDIT, min_size=1, max_size=8),
-    st.sampled_from([1, 2, 5]),
-    st.sampled_from([1, 2, 5, 20]),
-)
+@settings(max_examples=800, deadline=None)
+@given(histories(), st.sampled_from([1, 2, 5]), st.sampled_from([1, 2, 5, 20]))
 def test_edited_fences_are_those_of_the_edited_text_parsed_at_once(
-    text: str, edits: list[tuple[Position, int, str, str]], section: int, window: int
+    history: tuple[str, list[Edit]], section: int, window: int
 ) -> None:
+    text, edits = history
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sections, "SECTION", section)
         patch.setattr(sections, "WINDOW", window)
         tested = document(text)
         assert tested.cells() == parsed_at_once(text)
-        for start, lines, new, question in edits:
-            apply(tested, start, Position(start.line + lines, start.character), new)
-            if question == "no":
+        for edit in edits:
+            start = Position(edit.start, edit.columns[0])
+            apply(tested, start, Position(edit.start + edit.lines, edit.columns[1]), edit.text)
+            if edit.question == "no":
                 continue
             expected = parsed_at_once(tested.text())
-            if question == "cell_at":
-                line = min(start.line, tested.line_count - 1)
+            if edit.question == "cell_at":
+                line = min(edit.start, tested.line_count - 1)
                 here = (c for c in expected if c.start_line <= line < c.end_line)
                 assert tested.cell_at(line) == next(here, None)
             else:
