@@ -162,7 +162,7 @@ class Choices:
         content[str(project)] = {**(languages if isinstance(languages, dict) else {})}
         content[str(project)][language] = entry
         try:
-            _replace(self.file, json.dumps(content, indent=1))
+            write_whole(self.file, json.dumps(content, indent=1))
         except OSError as error:
             log.warning("The choice of a kernel could not be kept: %s", error)
 
@@ -182,7 +182,7 @@ class Choices:
         return content if isinstance(content, dict) else {}
 
 
-def _replace(file: Path, text: str) -> None:
+def write_whole(file: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one, and never a part."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)

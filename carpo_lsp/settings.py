@@ -61,9 +61,10 @@ class Kernel:
     python: str = ""
     """Path of the Python interpreter, or of the environment, whose ipykernel runs Python; goes
     before `name`."""
-    start: Literal["onUse", "onRun", "never"] = _project("onUse")
-    """When a document's kernel starts: with its first completion or run, with its first run, or
-    only by a request for it."""
+    start: Literal["auto", "onUse", "onRun", "never"] = "auto"
+    """When a document's kernel starts: with its first completion or run (onUse), with its first
+    run (onRun), only by a request for it (never), or with its first completion where you have run
+    code of the project before, else with its first run (auto)."""
     scope: Literal["auto", "document", "workspace"] = _project("auto")
     """Which documents share a kernel: plain files of one workspace, language and environment but
     no others (auto), none (document), or all of them (workspace)."""

@@ -24,6 +24,7 @@ from carpo_lsp.live import Live
 from carpo_lsp.restoring import Restoring
 from carpo_lsp.runs import Runs
 from carpo_lsp.settings import Settings
+from carpo_lsp.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ class Workspace:
         self.configured: dict[str, object] = {}
         """What the client has told of its settings, by where: see features/configuration.py."""
         self.choices = Choices()
+        self.trust = Trust()
         self.client = Client()
         self.folders: list[str] = []
         """URIs of the workspace folders, in the client's order."""
@@ -96,7 +98,9 @@ class Workspace:
         """Whether a document's kernel may start without its user having asked for code to run: not
         when the last one did not come up, or every key would start another that does not."""
         start = self.settings.kernel.start
-        return start == "onUse" and document.uri not in self._unstartable
+        if document.uri in self._unstartable:
+            return False
+        return start == "onUse" or (start == "auto" and self.project_of(document) in self.trust)
 
     def kernel_for(
         self,
@@ -284,6 +288,7 @@ class Workspace:
                 "The document has no kernel, and by carpo.kernel.start a run starts none.",
                 hint="start one with the command carpo.selectKernel",
             )
+        self.trust.add(self.project_of(document))
         kernel_id = self.kernel_for(document, language)
         first, last = (range_.start.line, range_.end.line) if range_ is not None else (0, -1)
         lines = tuple(document.line(number) for number in range(first, last + 1))

@@ -25,7 +25,7 @@ LAYERS = (
     ("journal",),
     (
         *("choice", "client", "features", "frontend", "handle", "kept", "live", "notebooks"),
-        *("project", "restoring", "runs", "settings", "workspace"),
+        *("project", "restoring", "runs", "settings", "trust", "workspace"),
     ),
     (
         *("bodies", "convert", "jsonrpc", "outbox", "present", "push", "server", "traffic"),

@@ -27,13 +27,13 @@ def test_what_is_not_set_has_its_default() -> None:
 
 def test_a_later_source_goes_before_an_earlier_one() -> None:
     settings, problems = read(
-        project(kernel={"scope": "document", "timeout": 10, "start": "never"}),
+        project(kernel={"name": "ir", "scope": "document", "timeout": 10}),
         client(kernel={"scope": "workspace", "timeout": 20}),
         client(kernel={"scope": "auto"}),
     )
     assert settings.kernel.scope == "auto"
     assert settings.kernel.timeout == 20
-    assert settings.kernel.start == "never"
+    assert settings.kernel.name == "ir"
     assert problems == []
 
 

@@ -167,6 +167,7 @@ def _take(
         if bound is not None and frontend.manager.get(bound).spec.path == option.spec.path:
             kernel_id = bound
         else:
+            workspace.trust.add(project)
             workspace.documents.unbind(document.uri, language)
             kernel_id = workspace.bind_to(document, language, option.spec)
     spec = frontend.manager.get(kernel_id).spec

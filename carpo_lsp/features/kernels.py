@@ -47,6 +47,7 @@ def start_kernel(
     )
     if params.text_document is not None:
         document = workspace.documents.get_main(params.text_document.uri)
+        workspace.trust.add(workspace.project_of(document))
         kernel_id = workspace.kernel_for(document, main_language(document), options)
         dead = frontend.get_kernel(kernel_id).status == "dead"
     else:

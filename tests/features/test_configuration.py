@@ -67,9 +67,7 @@ async def change(bench: Scripted, settings: Any) -> None:
 
 
 async def test_each_source_goes_before_the_ones_below(bench: Scripted, project: Path) -> None:
-    (project / "carpo.toml").write_text(
-        '[kernel]\nname = "ir"\ntimeout = 1\nscope = "document"\nstart = "never"\n'
-    )
+    (project / "carpo.toml").write_text('[kernel]\nname = "ir"\ntimeout = 1\nscope = "document"\n')
     options = {"carpo": {"kernel": {"timeout": 2, "scope": "workspace", "start": "onRun"}}}
     asked = configured(bench, {"kernel": {"timeout": 3, "scope": "auto"}})
     start(bench, project, options, ASKED)

@@ -12,6 +12,7 @@ from carpo_lsp.documents.uris import uri_of
 from carpo_lsp.errors import NoKernelForLanguage
 from carpo_lsp.features.completion import complete
 from carpo_lsp.kernels.specs import SpecFinder
+from carpo_lsp.settings import Kernel, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,7 @@ async def test_completion_says_once_that_ipykernel_is_missing(
     bench: Scripted, project: Path, document: Document
 ) -> None:
     make(project / ".venv", kernel=False)
+    bench.workspace.settings = Settings(kernel=Kernel(start="onUse"))
     params = types.CompletionParams(
         types.TextDocumentIdentifier(document.uri), types.Position(0, 1)
     )

@@ -74,12 +74,33 @@ async def test_files_of_different_workspace_folders_do_not_share(
 
 async def test_opening_and_typing_start_nothing(spawn: Spawn, tmp_path: Path) -> None:
     client = await spawn()
-    await client.initialize(tmp_path)
+    await client.initialize(tmp_path, options=options(start="onUse"))
     uri = client.open((tmp_path / "x.py").as_uri(), CELLS, "fake")
     client.change(uri, 2, CELLS + "al")
     assert await client.kernels() == {}
     assert await client.labels(uri, 2, 2) == ["alpha", "alphabet"]
     assert len(await client.kernels()) == 1
+
+
+async def test_completion_starts_a_kernel_where_code_of_the_project_has_been_run(
+    spawn: Spawn, tmp_path: Path
+) -> None:
+    text = CELLS + "al"
+    client = await spawn()
+    await client.initialize(tmp_path)
+    uri = client.open((tmp_path / "x.py").as_uri(), text, "fake")
+    assert (await client.complete(uri, 2, 2))["items"] == []
+    assert await client.kernels() == {}
+    await client.command("runCell", {"uri": uri, "line": 1})
+    state = await client.until(lambda method, _: method == "carpo/executionState")
+    await client.until_done(state["executionId"])
+    other = client.open((tmp_path / "y.py").as_uri(), text, "fake")
+    assert await client.labels(other, 2, 2) == ["alpha", "alphabet"]
+    await client.close()
+    later = await spawn()
+    await later.initialize(tmp_path)
+    uri = later.open((tmp_path / "x.py").as_uri(), text, "fake")
+    assert await later.labels(uri, 2, 2) == ["alpha", "alphabet"]
 
 
 async def test_start_on_run(spawn: Spawn, tmp_path: Path) -> None:

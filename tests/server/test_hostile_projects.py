@@ -67,12 +67,11 @@ DOCUMENTS = {
 
 
 async def test_looking_at_it_runs_nothing(spawn: Spawn, tmp_path: Path) -> None:
-    """The user has set that only runs start kernels; that the project would have it otherwise
+    """Only runs start kernels where none has been run; that the project would have it otherwise
     does not count."""
     told = hostile(tmp_path)
     client = await spawn()
-    options = {"carpo": {"notifications": True, "kernel": {"start": "onRun"}}}
-    await client.initialize(tmp_path, options=options)
+    await client.initialize(tmp_path)
     for name, (language, text) in DOCUMENTS.items():
         uri = client.open((tmp_path / name).as_uri(), text, language)
         document = {"textDocument": {"uri": uri}}
@@ -116,6 +115,6 @@ async def test_the_file_of_a_project_names_no_program(spawn: Spawn, tmp_path: Pa
     assert client.text(execution_id) == "here\n"
     assert [kernel["specName"] for kernel in (await client.kernels()).values()] == ["fake"]
     said = " ".join(client.messages())
-    for setting in ("python", "name", "argv", "env"):
+    for setting in ("start", "python", "name", "argv", "env"):
         assert f"carpo.toml: kernel.{setting}" in said
     assert not told.exists()

@@ -66,7 +66,8 @@ async def test_ranges_in_every_encoding_and_with_every_line_end(
     client = await Wire.spawn()
     try:
         capabilities = {"general": {"positionEncodings": [encoding]}}
-        result = await client.initialize(tmp_path, capabilities=capabilities)
+        options = {"carpo": {**OPTIONS["carpo"], "kernel": {"start": "onUse"}}}
+        result = await client.initialize(tmp_path, capabilities=capabilities, options=options)
         assert result["capabilities"].get("positionEncoding", "utf-16") == encoding
         for end in ("\n", "\r\n", "\r"):
             text = f"# %% 😀{end}stream stdout é😀{end}'é😀', alp{end}"
@@ -180,7 +181,7 @@ async def test_a_kernel_that_does_not_answer_is_given_up_within_the_budget(
 ) -> None:
     client = await Wire.spawn()
     try:
-        carpo = {**OPTIONS["carpo"], "completion": {"budget": 50}}
+        carpo = {**OPTIONS["carpo"], "completion": {"budget": 50}, "kernel": {"start": "onUse"}}
         await client.initialize(tmp_path, options={"carpo": carpo})
         uri = client.open((tmp_path / "x.py").as_uri(), "# %%\nal\n", "mute")
         assert await client.complete(uri, 1, 2) == LATER  # the kernel starts
