@@ -20,7 +20,7 @@ from carpo_lsp.journal.sessions import KeptSpool, Session, journal_folder
 from carpo_lsp.journal.store import Batch, Store
 from carpo_lsp.kernels.events import TERMINAL, OutputChanged, StateChanged
 from carpo_lsp.kernels.recent import Recent
-from carpo_lsp.kernels.spool import Spool
+from carpo_lsp.kernels.spool import Spool, weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,11 @@ Result = TypeVar("Result")
 
 INTERVAL: Final = 0.05
 """Seconds between two writings of outputs. What is queued or ends is written at once."""
+
+MAX_WAITING: Final = 4 * 1024 * 1024
+"""Bytes of outputs that may wait; then those beyond `SMALL_OUTPUT` bytes go to files at once."""
+
+SMALL_OUTPUT: Final = 16 * 1024
 
 CLOSING: Final = 5.0
 """Seconds the disk has at the end of the program."""
@@ -81,6 +86,8 @@ class Journal:
         self._running: dict[str, _Known] = {}
         self._ended: Recent[str, _Known] = Recent(REMEMBERED)
         self._pending: dict[str, Batch] = {}
+        self._bytes_waiting = 0
+        """Bytes of outputs that wait."""
         self._urgent = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._troubled = False
@@ -208,7 +215,10 @@ class Journal:
             changes.move(output)
             self._note(known, output)
         elif event.output is not None:
-            output = (self._spool or self._temporary).shrink(event.output, MAX_OUTPUT)
+            # Whoever shows pictures faster than they are written must not fill the memory.
+            limit = MAX_OUTPUT if self._bytes_waiting < MAX_WAITING else SMALL_OUTPUT
+            output = (self._spool or self._temporary).shrink(event.output, limit)
+            self._bytes_waiting += weight(output)
             if output is not event.output:
                 event = attrs.evolve(event, output=output)
             changes.add(event)
@@ -265,6 +275,7 @@ class Journal:
             if not self._closed:
                 self._urgent.clear()
             batches, self._pending = list(self._pending.values()), {}
+            self._bytes_waiting = 0
             unended = [Batch(key=each.key, entry=each.entry) for each in self._running.values()]
             try:
                 await self._in_thread(self._store.write, batches, unended, self.policy)

@@ -53,7 +53,7 @@ class Spool:
             text.append(output["text"])
             text.close()
             return text.output()
-        if _weight(output) <= limit:
+        if weight(output) <= limit:
             return output
         return self._point_to(output)
 
@@ -145,7 +145,7 @@ def pointer(path: str | None, size: int) -> dict[str, Any]:
     return {"carpo": {"truncated": True, "path": path, "bytes": size}}
 
 
-def _weight(output: Output) -> int:
+def weight(output: Output) -> int:
     """About the size of an output, without serialising it."""
     total = 0
     pending: list[Any] = [output]

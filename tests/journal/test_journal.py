@@ -278,6 +278,26 @@ async def test_one_big_output_goes_to_a_file(root: Path) -> None:
     assert whole["data"] == picture["data"]
 
 
+async def test_pictures_that_come_faster_than_they_are_written_go_to_files(root: Path) -> None:
+    bench = Bench(root)
+    bench.begin("1")
+    pictures = [
+        {"output_type": "display_data", "data": {"image/png": mark * 500_000}, "metadata": {}}
+        for mark in "abcdefghijklmnopqrst"
+    ]
+    for picture in pictures:  # without a turn of the loop
+        bench.tell(OutputChanged(K, "1", "append", picture))
+    bench.tell(OutputChanged(K, "1", "append", text("small")))
+    bench.end("1")
+    await bench.journal.close()
+    assert len(everything(root)) < module.MAX_WAITING + 1_000_000
+    ((_, outputs),) = read(root).values()
+    pointers = [output.get("metadata", {}).get("carpo") for output in outputs]
+    files = [read_json(pointer["path"]) for pointer in pointers if pointer]
+    assert [*outputs[: len(pictures) - len(files)], *files] == pictures
+    assert outputs[-1] == text("small")
+
+
 async def test_what_had_not_ended_when_its_server_did(root: Path) -> None:
     bench = Bench(root)
     running = bench.begin("1")
