@@ -212,6 +212,9 @@ class CarpoProtocol(LanguageServerProtocol):
         self, params: types.InitializeParams
     ) -> types.InitializeResult:
         """Adds the experimental capabilities, for which pygls has no place."""
+        options = params.initialization_options
+        if isinstance(options, dict) and isinstance(options.get("carpo"), dict):
+            options["carpo"].pop("token", None)  # whoever serves has seen it, and pygls logs it all
         result: types.InitializeResult = _finish(super().lsp_initialize(params))
         result.capabilities.experimental = self._server.experimental or None
         self._initialized = True

@@ -150,6 +150,18 @@ def test_a_token_file_is_made_for_its_user_alone_and_used_again(program: Program
     assert file.read_text().strip() == token
 
 
+def test_the_token_is_in_no_log(program: Program) -> None:
+    logs = ("--log-level", "debug", "--log-file", "log", "--trace", "trace")
+    process = program.start("--tcp", "0", "--token-file", "token", *logs)
+    assert select.select([process.stderr], [], [], LONG)[0]
+    token = (program.folder / "token").read_text().strip()
+    serve_on_tcp(process, token)
+    for name in ("log", "trace"):
+        written = (program.folder / name).read_text()
+        assert "initializ" in written
+        assert token not in written
+
+
 def test_kernels_do_not_inherit_the_token(program: Program) -> None:
     program.env["CARPO_TOKEN"] = "0123456789abcdef"  # noqa: S105 - of a test
     process = program.start("--tcp", "0")
