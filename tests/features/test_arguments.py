@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,6 +88,7 @@ async def test_forms_of_arguments(
         ([URI, "four"], "'four' is not a number"),
         ([URI, 1, "four"], "'four' is not a number"),
         ([URI, [4]], r"\[4\] is not a number"),
+        ([URI, math.inf], "inf is not a number"),  # JSON has it as 1e999
         ([URI, {"character": 1}], "None is not a number"),
         ([{"uri": URI, "position": 4}], "4 is not a position"),
         ([{"uri": URI, "range": {"start": 1, "end": 2}}], "1 is not a position"),
