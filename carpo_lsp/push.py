@@ -32,6 +32,9 @@ INTERVAL: Final = 1 / 50
 MOST_PENDING: Final = 1000
 """Texts that wait in memory for a slow client at the most."""
 
+PATIENCE: Final = 1.0
+"""Seconds to wait for the journal, at the most, before a state of an execution is told."""
+
 NUMBERED: Final = 10_000
 """Ended executions whose numbering is remembered, for display updates that come later."""
 
@@ -52,6 +55,9 @@ class Pusher:
     the push limit and from there in a file. Everything else is sent in the next turn of the loop,
     after the answer to the request that caused it; what must be kept for a slow client beyond
     that is the outbox's business.
+
+    What a client has been told is not to be lost when this process is killed the next moment: that
+    an execution has been queued, runs or has ended is told once the journal has written it.
     """
 
     def __init__(
@@ -70,6 +76,9 @@ class Pusher:
         self._timer: asyncio.TimerHandle | None = None
         self._urgent = False
         self._last_sent = 0.0
+        self._held: list[Event | _Text] = []
+        self._journal: asyncio.Future[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     def on_event(self, event: Event) -> None:
         """Take an event; to be subscribed to a Frontend."""
@@ -86,22 +95,56 @@ class Pusher:
     def flush(self) -> None:
         """Send what waits. To be called when a slow client has caught up."""
         self._cancel()
+        if self._held:
+            return  # the rest follows that
         pending, self._pending = self._pending, []
         self._open.clear()
         self._urgent = False
+        if not self._hold(pending):
+            self._send_all(pending)
+
+    def close(self) -> None:
+        """The client is gone."""
+        self._cancel()
+        if self._patience is not None:
+            self._patience.cancel()
+        self._held.clear()
+        self._pending.clear()
+        self._open.clear()
+
+    def _hold(self, pending: list[Event | _Text]) -> bool:
+        """Whether to send something only when the journal has it."""
+        journal = self._workspace.frontend.journal
+        late = self._journal is not None and not self._journal.done()
+        if journal is None or late or not any(map(_is_journaled, pending)):
+            return False
+        self._journal = journal.unwritten()
+        if self._journal is None:
+            return False
+        self._held = pending
+        self._journal.add_done_callback(lambda _: self._release(pending))
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(PATIENCE, self._release, pending)
+        return True
+
+    def _release(self, held: list[Event | _Text]) -> None:
+        if self._held is not held or not held:
+            return  # it took too long, or the client is gone
+        if self._patience is not None:
+            self._patience.cancel()
+        self._held = []
+        self._send_all(held)
+        if self._pending:
+            self._schedule()
+
+    def _send_all(self, items: list[Event | _Text]) -> None:
         self._last_sent = asyncio.get_running_loop().time()
-        for item in pending:
+        for item in items:
             if isinstance(item, _Text):
                 item.text.close()
                 self._send(attrs.evolve(item.event, output=item.text.output()))
             else:
                 self._send(item)
-
-    def close(self) -> None:
-        """The client is gone."""
-        self._cancel()
-        self._pending.clear()
-        self._open.clear()
 
     def _add_text(self, event: OutputChanged) -> None:
         assert event.output is not None  # by _is_plain_text
@@ -229,6 +272,10 @@ class Pusher:
     def _document(self, execution_id: str) -> protocol.TextDocument | None:
         place = self._workspace.place(execution_id)
         return protocol.TextDocument(place.uri) if place else None
+
+
+def _is_journaled(item: Event | _Text) -> bool:
+    return isinstance(item, StateChanged) and item.state != "waitingInput"
 
 
 def _is_plain_text(event: OutputChanged) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from support import DEADLINE
 
 from carpo_lsp.frontend import Frontend
+from carpo_lsp.journal.journal import Journal
 from carpo_lsp.kernels.events import OutputChanged, StateChanged
 from carpo_lsp.push import Pusher
 from carpo_lsp.workspace import Workspace
@@ -189,3 +190,43 @@ async def test_nothing_is_sent_after_the_end(client: Client) -> None:
     client.pusher.close()
     await asyncio.sleep(0)
     assert client.sent == []
+
+
+class SlowJournal(Journal):
+    """A journal whose disk takes what it is told when the test says so."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def unwritten(self) -> asyncio.Future[None] | None:
+        return None if self.disk.done() else self.disk
+
+
+async def test_a_state_is_told_when_the_journal_has_it(tmp_path: Path) -> None:
+    journal = SlowJournal(tmp_path)
+    async with Frontend(journal=journal) as frontend:
+        client = Client(frontend)
+        sent_before: list[int] = []
+
+        def take() -> None:
+            sent_before.append(len(client.sent))
+            journal.disk.set_result(None)
+
+        client.tell(state("queued"), state("running"), text("first\n"))
+        asyncio.get_running_loop().call_later(0.05, take)
+        await client.until(lambda: client.sent)
+        assert sent_before == [0]
+        client.tell(text("second\n"), state("ok"))
+        await client.until(lambda: getattr(client.sent[-1][1], "state", None) == "ok")
+        assert client.numbers == list(range(len(client.sent)))
+        assert "".join(client.texts) == "first\nsecond\n"
+
+
+async def test_a_disk_that_hangs_holds_nothing_up_for_long(tmp_path: Path) -> None:
+    async with Frontend(journal=SlowJournal(tmp_path)) as frontend:
+        client = Client(frontend)
+        for number, each in enumerate(("queued", "running", "ok"), 1):
+            client.tell(state(each))
+            await client.until(lambda number=number: len(client.sent) == number)
+        assert client.numbers == [0, 1, 2]

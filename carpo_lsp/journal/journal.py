@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import attrs
 
-from carpo_lsp.journal import reading
+from carpo_lsp.journal import reading, sessions
 from carpo_lsp.journal.changes import Changes
 from carpo_lsp.journal.lines import Entry, KernelName, Place, key_of, line
 from carpo_lsp.journal.pruning import Policy
@@ -70,7 +70,8 @@ class Journal:
     """Appends executions to a session of its own, which is made with the first of them.
 
     Lines wait in memory while others are written: one thread at a time writes, so that their order
-    is kept, and outputs that are undone meanwhile are never written. After a fault of the disk the
+    is kept, and outputs that are undone meanwhile are never written. What is written is safe from
+    the end of this process; another thread brings what has ended to the disk. After a fault of the disk the
     executions of that moment are given up, and the next one is tried again.
     """
 
@@ -90,6 +91,10 @@ class Journal:
         """Bytes of outputs that wait."""
         self._urgent = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._under_way: asyncio.Future[None] | None = None
+        self._to_sync: set[Path] = set()
+        self._syncing: asyncio.Task[None] | None = None
         self._troubled = False
         self._closed = False
         # Wall-clock time that never runs backwards.
@@ -157,10 +162,15 @@ class Journal:
         key = key_of(entry.place.owner if entry.place else None)
         self._ended[entry.execution_id] = _Known(key, entry)
 
+    def unwritten(self) -> asyncio.Future[None] | None:
+        """Done when what has been told so far is safe from the end of this process, or given up;
+        None when it is by now."""
+        return self._waiting or self._under_way
+
     async def written(self) -> None:
-        """Wait until what has been told so far is on the disk, or given up."""
-        if self._writing is not None:
-            await asyncio.wait([self._writing])
+        """Wait for that."""
+        if (unwritten := self.unwritten()) is not None:
+            await asyncio.wait([unwritten])
 
     async def close(self) -> None:
         """Write what waits, and let go of the session."""
@@ -170,6 +180,8 @@ class Journal:
             async with asyncio.timeout(CLOSING):
                 if self._writing is not None:
                     await asyncio.wait([self._writing])
+                if self._syncing is not None:
+                    await asyncio.wait([self._syncing])
                 if self._store is not None:
                     await self._in_thread(self._store.close, self.policy)
         except TimeoutError:
@@ -256,6 +268,8 @@ class Journal:
 
     def _batch(self, known: _Known, *, whole: bool = False) -> Batch:
         msg_id = known.entry.msg_id
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
         if msg_id not in self._pending:
             batch = Batch(key=known.key, entry=known.entry, changes=Changes(whole=whole))
             self._pending[msg_id] = batch
@@ -276,9 +290,27 @@ class Journal:
                 self._urgent.clear()
             batches, self._pending = list(self._pending.values()), {}
             self._bytes_waiting = 0
+            self._under_way, self._waiting = self._waiting, None
             unended = [Batch(key=each.key, entry=each.entry) for each in self._running.values()]
             try:
-                await self._in_thread(self._store.write, batches, unended, self.policy)
+                ended = await self._in_thread(self._store.write, batches, unended, self.policy)
+            except OSError as error:
+                self._give_up(error)
+            else:
+                self._sync_soon(ended)
+            _settle(self._under_way)
+            self._under_way = None
+
+    def _sync_soon(self, paths: set[Path]) -> None:
+        self._to_sync |= paths
+        if self._to_sync and (self._syncing is None or self._syncing.done()):
+            self._syncing = asyncio.create_task(self._sync(), name="journal to the disk")
+
+    async def _sync(self) -> None:
+        while self._to_sync:
+            paths, self._to_sync = self._to_sync, set()
+            try:
+                await self._in_thread(sessions.to_disk, paths)
             except OSError as error:
                 self._give_up(error)
 
@@ -297,6 +329,8 @@ class Journal:
         """What runs now has holes in the journal from here on; what runs next may do better."""
         self._pending.clear()
         self._running.clear()
+        _settle(self._waiting)
+        self._waiting = None
         log.warning("The journal cannot be written: %s", error)
         if not self._troubled:
             self._troubled = True
@@ -318,3 +352,8 @@ class Journal:
         """Away from the loop, which a slow disk would stop; what is on the loop is not touched."""
         call = functools.partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
+def _settle(told: asyncio.Future[None] | None) -> None:
+    if told is not None and not told.done():
+        told.set_result(None)

@@ -19,7 +19,7 @@ import platformdirs
 from carpo_lsp.kernels.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import IO
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Session:
         finally:
             os.close(descriptor)
         if new and sync:
-            self._sync_folder()
+            to_disk([self.folder])
         return before + len(data)
 
     def replace(self, name: str, data: bytes) -> None:
@@ -86,18 +86,11 @@ class Session:
         temporary = f".{name}"
         self.append(temporary, data, sync=True)
         os.replace(self.folder / temporary, self.folder / name)
-        self._sync_folder()
+        to_disk([self.folder])
 
     def close(self) -> None:
         """Others may read and remove the folder as that of a server that has gone."""
         os.close(self._lock)
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class KeptSpool(Spool):
@@ -122,13 +115,16 @@ class KeptSpool(Spool):
         return open(descriptor, "wb"), path
 
 
-def sync_file(path: str) -> None:
-    """Have what was written to a file on the disk. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def to_disk(paths: Iterable[Path]) -> None:
+    """Have on the disk what was written to files, or which files are in folders. One that has
+    been removed meanwhile is passed over. Raises `OSError`."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 # Of any server

@@ -3,6 +3,7 @@ may wait for the disk; the loop does not."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -55,26 +56,29 @@ class Store:
         self._numbers: dict[str, int] = {}
         self._written = WRITTEN  # the first look is at what earlier sessions have left
 
-    def write(self, batches: Iterable[Batch], unended: Iterable[Batch], policy: Policy) -> None:
-        """Append lines; those of an end are on the disk after that. `unended` are all executions
-        that have not ended. Raises `OSError`."""
+    def write(
+        self, batches: Iterable[Batch], unended: Iterable[Batch], policy: Policy
+    ) -> set[Path]:
+        """Append lines, and return the files that are to be on the disk, as an execution has ended
+        (see `sessions.to_disk`). `unended` are all that have not. Raises `OSError`."""
+        ended: set[Path] = set()
         by_key: dict[str, list[Batch]] = {}
         for batch in batches:
             by_key.setdefault(batch.key, []).append(batch)
         for key, those in by_key.items():
-            for batch in those:
-                for path in batch.files:
-                    sessions.sync_file(path)
             data = b"".join(batch.encoded() for batch in those)
-            sync = any(batch.after for batch in those)
-            number = self._numbers.setdefault(key, 1)
-            size = self._session.append(sessions.file_name(key, number), data, sync=sync)
+            name = sessions.file_name(key, self._numbers.setdefault(key, 1))
+            size = self._session.append(name, data, sync=False)
+            if any(batch.after for batch in those):
+                ended |= {self._session.folder, self._session.folder / name}
+            ended |= {Path(path) for batch in those for path in batch.files}
             self._written += len(data)
             if size > self._limit:
                 self._shorten(key, unended)
         if self._written >= WRITTEN:
             self._written = 0
             prune(self._root, policy, own=self._session.folder)
+        return ended
 
     def close(self, policy: Policy) -> None:
         """The server ends."""
