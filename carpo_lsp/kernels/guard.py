@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 PATIENCE: Final = 2.0
 """Seconds for a watchdog that is no longer needed to leave."""
 
+PACE: Final = 1.0
+"""Seconds between starts of watchdogs that take the place of one that ended too early."""
+
 GIVEN: Final = ".carpo-kept"
 """What the lock of a temporary folder is called when nobody holds it and all is well."""
 
@@ -86,13 +89,14 @@ class OwnFolder:
 class Guard:
     """Has the kernels of this process killed when it ends without ending them itself.
 
-    The `watchdog` that does it runs for as long as there are kernels. They are known by the paths
-    of their connection files.
+    The `watchdog` that does it runs for as long as there are kernels; one that is killed meanwhile
+    is replaced. They are known by the paths of their connection files.
     """
 
     def __init__(self) -> None:
         self._kernels: dict[str, bytes] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
+        self._replacing: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
     def expect(self, connection_file: str) -> None:
@@ -109,6 +113,7 @@ class Guard:
         if self._kernels.pop(connection_file, None) is not None:
             self._tell(connection_file, watchdog.GONE)
         if not self._kernels and self._watchdog is not None:
+            self._stop_replacing()
             leaving = asyncio.create_task(_leave(self._watchdog), name="end of the watchdog")
             self._watchdog = None
             self._leaving.add(leaving)
@@ -121,12 +126,35 @@ class Guard:
         if self._watchdog is not None and self._watchdog.poll() is None:
             self._tell(connection_file, word)
             return
-        # The first kernel, or somebody has killed the watchdog.
+        # The first kernel, or somebody has just killed the watchdog.
+        self._launch()
+
+    def _launch(self) -> None:
+        """Start a watchdog, in place of another that has ended if there was one."""
+        self._stop_replacing()
         if self._watchdog is not None:
             _close_pipe(self._watchdog)
         self._watchdog = _start()
         for file, known in self._kernels.items():
             self._tell(file, known)
+        if self._watchdog is not None:
+            replacing = self._replace(self._watchdog)
+            self._replacing = asyncio.create_task(replacing, name="end of a watchdog too early")
+
+    def _stop_replacing(self) -> None:
+        if self._replacing is not None:
+            self._replacing.cancel()
+            self._replacing = None
+
+    async def _replace(self, watched: subprocess.Popen[bytes]) -> None:
+        """Until there is another, a crash of this process would leave its kernels to themselves."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await process.wait_for_exit(watched.pid, watched.poll)
+        log.error("The watchdog is gone; starting another")
+        await asyncio.sleep(begin + PACE - loop.time())  # not ever faster, should it crash
+        self._replacing = None
+        self._launch()
 
     def _tell(self, connection_file: str, word: bytes) -> None:
         if self._watchdog is None:

@@ -328,6 +328,18 @@ async def test_one_that_was_killed_is_replaced(shell: Shell) -> None:
     await guard.remove("/run/second.json")
 
 
+async def test_one_that_was_killed_is_replaced_also_when_nothing_is_started(shell: Shell) -> None:
+    guard = Guard()
+    guard.add("/run/kernel.json", shell(STUBBORN).pid)
+    (first,) = watchdogs()
+    os.kill(first, signal.SIGKILL)
+    async with asyncio.timeout(DEADLINE):
+        while watchdogs() in ([], [first]):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    await guard.remove("/run/kernel.json")
+    assert watchdogs() == []
+
+
 async def test_one_that_hangs_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     guard = Guard()
     guard.expect("/run/kernel.json")
