@@ -253,6 +253,7 @@ def test_a_cell_keeps_its_key_while_its_fence_lives() -> None:
         ("---\na: b\n```py\nx\n```\ny\n", (3, 0), "---\n"),
         ("---\na: b\n---\n```py\n```\n", (1, 0), "---\n```r\n```\n"),
         ("a\n---\n```py\n```\n---\n", (0, 0), "---\n"),
+        ("---\na: b\n---\n  ```r\nx\n  ```\n", (2, 0), "x"),  # and open again
         ("\n  ```py\nx\n  ```\n", (0, 0), "- a"),  # the fence is in the list now
         ("```py\nx\n", (2, 0), "y\n\nz"),  # still in the fence nobody closed
         ("```py\nx\n", (2, 0), "```\n"),

@@ -165,6 +165,39 @@ def test_a_key_in_code_or_prose_parses_nothing(parsed_lines: list[int]) -> None:
     assert found == document(tested.text()).cells()
 
 
+def test_blocks_are_opened_and_closed_above_one_another() -> None:
+    tested = document(PLAIN * 20)
+    before = tested.cells()
+    inner, outer = Position(2, 0), Position(0, 0)
+    for place, opening in ((inner, "~~~py\n"), (outer, "<!--\n")):
+        apply(tested, place, place, opening)
+        assert tested.cells() == parsed_at_once(tested.text())
+    for place in (outer, inner):
+        apply(tested, place, Position(place.line + 1, 0), "")
+        assert tested.cells() == parsed_at_once(tested.text())
+    assert tested.cells() == before
+
+
+def test_an_item_that_the_line_above_may_hide_is_parsed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sections, "SECTION", 1)
+    tested = document("1. a\nb\nc\n2. d\n   ```py\n   x\n\ny\n")
+    assert [cell.end_line for cell in tested.cells()] == [7]  # it ends with its item
+    apply(tested, Position(1, 0), Position(1, 1), "")
+    assert tested.cells() == parsed_at_once(tested.text())
+    assert [cell.end_line for cell in tested.cells()] == [9]  # `2.` goes on with the paragraph
+
+
+def test_a_fence_moves_into_the_list_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sections, "SECTION", 1)
+    tested = document("- a\n\n```py\n  x\n\ny\n")
+    assert [cell.end_line for cell in tested.cells()] == [6 + 1]
+    apply(tested, Position(2, 0), Position(2, 0), "  ")
+    assert tested.cells() == parsed_at_once(tested.text())
+    assert [cell.end_line for cell in tested.cells()] == [5]
+
+
 def test_a_header_is_opened_and_closed(parsed_lines: list[int]) -> None:
     tested = document("---\nk: v\n" + PLAIN * REPEATED)
     first = [cell.start_line for cell in tested.cells()]
@@ -189,6 +222,7 @@ def test_cells_are_as_before_when_what_was_opened_above_them_is_closed(
     tested = document("text\n\n" + PLAIN * REPEATED)
     before = tested.cells()
     apply(tested, Position(0, 0), Position(0, 0), f"{opening}\n")
+    assert tested.has_markers == bool(parsed_at_once(tested.text()))
     opened = tested.cells()
     assert opened == parsed_at_once(tested.text())
     assert len(opened) < len(before)
