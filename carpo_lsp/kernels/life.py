@@ -13,7 +13,7 @@ from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, KernelStartFailed
 from carpo_lsp.kernels.death import Why, explain_death
 from carpo_lsp.kernels.lossless import prepare_output
-from carpo_lsp.kernels.startup import explain_end, explain_timeout
+from carpo_lsp.kernels.startup import explain_end, explain_timeout, lost_a_port
 from carpo_lsp.kernels.usage import is_stopped
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ for the output of code."""
 
 STDIN: Final = 1.0
 """Seconds to wait for the stdin channel. Some kernels have none."""
+
+LAUNCHES: Final = 3
+"""How often a kernel is launched in one start when others take its ports before it has them."""
 
 NOTHING: Final = Why()
 
@@ -171,13 +174,7 @@ class Life:
         self._questions.begin()
         try:
             async with Deadline(self._timeout, paused=self._is_stopped):
-                running = await self._connection.start()
-                closed = asyncio.create_task(self._connection.wait_closed())
-                try:
-                    info = running.info if running is not None else await self._race(closed)
-                except BaseException:
-                    closed.cancel()
-                    raise
+                running, info, closed = await self._launch()
         except TimeoutError:
             tail = self._connection.stderr_tail()
             raise await self._failed(explain_timeout(self._timeout, tail, self.spec)) from None
@@ -199,6 +196,27 @@ class Life:
             self._executions.open(0 if self._connection.owned else None)
         else:
             self._go_on(running)
+
+    async def _launch(self) -> tuple[Running | None, dict[str, Any], asyncio.Task[Exit]]:
+        """Start the kernel until it answers; also its answer, and what waits for its end."""
+        for _ in range(LAUNCHES - 1):
+            try:
+                return await self._launch_once()
+            except KernelStartFailed as error:
+                if not lost_a_port(error):
+                    raise
+            log.warning("Kernel %s is launched again: its port was taken", self._kernel_id)
+            await self._connection.stop(0)  # the next launch chooses others
+        return await self._launch_once()
+
+    async def _launch_once(self) -> tuple[Running | None, dict[str, Any], asyncio.Task[Exit]]:
+        running = await self._connection.start()
+        closed = asyncio.create_task(self._connection.wait_closed())
+        try:
+            return running, running.info if running else await self._race(closed), closed
+        except BaseException:
+            closed.cancel()
+            raise
 
     def _go_on(self, running: Running) -> None:
         """Take in what the kernel has done since its last server left."""

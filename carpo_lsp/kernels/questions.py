@@ -69,7 +69,10 @@ class Questions:
         request = Request("shell", "kernel_info_request", {})
         reply = self._requests.expect(request.msg_id)
         self._send(request)
-        return await reply
+        try:
+            return await reply
+        finally:
+            self._requests.forget(request.msg_id)
 
     async def _ask(self, request: Request) -> dict[str, Any]:
         reply = self._requests.expect(request.msg_id)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from carpo_lsp.errors import KernelStartFailed
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.connection import Exit
     from carpo_lsp.kernels.specs import Spec
+
+PORT_TAKEN: Final = re.compile(r"(?i)address already in use|EADDRINUSE|AddrInUse")
 
 CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
@@ -24,7 +26,7 @@ CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"there is no package called .(?P<what>[\w.]+)."),
         'the R package {what} is missing: install.packages("{what}")',
     ),
-    (re.compile(r"Address already in use"), "another program took the port; start it again"),
+    (PORT_TAKEN, "another program took the port; start it again"),
     (
         re.compile(r"(?i)permission denied.*?(?P<what>/\S+)?"),
         "a file or folder is not accessible; see stderrTail",
@@ -43,6 +45,12 @@ def explain_end(exit: Exit, spec: Spec) -> KernelStartFailed:
     last = exit.stderr_tail.splitlines()[-1:] or [""]
     message = f"{spec.display_name} did not start: {exit.reason} {last[0]}".strip()
     return KernelStartFailed(f"{message} ({hint})" if hint else message, **data)
+
+
+def lost_a_port(error: KernelStartFailed) -> bool:
+    """Whether somebody else took a port between its choice and the kernel's start. Nobody can hold
+    it for the kernel, which is told a number; so that is nobody's fault."""
+    return PORT_TAKEN.search(str(error.data["stderrTail"])) is not None
 
 
 def explain_timeout(seconds: float, stderr_tail: str, spec: Spec) -> KernelStartFailed:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import FAKE, Events, fake_spec, mode, names, read_json, text_of
+from support import DEADLINE, FAKE, Events, fake_spec, mode, names, read_json, text_of
 
 from carpo_lsp.errors import KernelDied, KernelExists, KernelNotFound, KernelStartFailed
+from carpo_lsp.kernels import life
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.manager import StartOptions
 
@@ -229,6 +231,50 @@ class Gate:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+async def launched(frontend: Frontend, kernel_id: str, after: int | None = None) -> int:
+    """The process of a kernel that starts, once there is one, or another one."""
+    async with asyncio.timeout(DEADLINE):
+        while (pid := frontend.get_kernel(kernel_id).pid) in (None, after):  # noqa: ASYNC110 - no event exists to wait for
+            await asyncio.sleep(0.01)
+    assert pid is not None
+    return pid
+
+
+async def test_a_port_that_is_taken_before_the_kernel_has_it(
+    frontend: Frontend,
+    events: Events,
+    runtime_dir: Path,
+    tmp_path: Path,
+    gate: Gate,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spec = frontend.find_spec(fake_spec(tmp_path, *gate.flags))
+    kernel_id = frontend.begin_kernel(spec)
+    handle = frontend.execute_code(kernel_id, "result 1")
+    first = await launched(frontend, kernel_id)
+    file = runtime_dir / f"kernel-{kernel_id}.json"
+    ports = read_json(file)
+    with socket.create_server(("127.0.0.1", ports["shell_port"])):
+        gate.open()
+        await launched(frontend, kernel_id, after=first)
+        gate.open()
+        assert (await handle).state == "ok"
+        assert read_json(file)["shell_port"] != ports["shell_port"]
+    assert events.statuses(kernel_id) == ["starting", "idle", "busy", "idle"]
+    assert [record.getMessage() for record in caplog.records if record.name == life.__name__] == [
+        f"Kernel {kernel_id} is launched again: its port was taken"
+    ]
+
+
+async def test_ports_that_are_taken_again_and_again(
+    frontend: Frontend, runtime_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = await failure(frontend, fake_spec(tmp_path, "--die", "Address already in use"))
+    assert "another program took the port" in error.message
+    assert caplog.text.count("is launched again") == life.LAUNCHES - 1
+    assert names(runtime_dir) == []
 
 
 async def test_code_may_wait_for_the_kernel(
