@@ -86,7 +86,7 @@ class Limiter:
 
     async def _look_at_memory(self) -> None:
         limit = self._limits.memory_mb
-        used = self._kernel.memory
+        used = self._kernel.memory if limit is not None else None
         if limit is None or used is None:
             return
         used_mb = used / 1024**2

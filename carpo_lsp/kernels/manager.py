@@ -17,6 +17,7 @@ from carpo_lsp.kernels.guard import Guard
 from carpo_lsp.kernels.registry import Registry
 from carpo_lsp.kernels.specs import Spec, SpecFinder
 from carpo_lsp.kernels.state import KernelState
+from carpo_lsp.kernels.usage import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -96,6 +97,7 @@ class KernelManager:
         self._kernels: dict[str, KernelState] = {}
         self._context: zmq.Context[Any] | None = None
         self._guard = Guard()
+        self._trees = Trees()
 
     def __len__(self) -> int:
         return len(self._kernels)
@@ -119,6 +121,7 @@ class KernelManager:
             limits=options.limits,
             keep=functools.partial(self._keep, state_id),
             beat=self._beat,
+            trees=self._trees,
         )
         self._kernels[state_id] = state
         self._keeping[state_id] = options.keep
@@ -148,6 +151,7 @@ class KernelManager:
             limits=limits,
             keep=functools.partial(self._keep, entry.kernel_id),
             beat=self._beat,
+            trees=self._trees,
         )
         self._kernels[entry.kernel_id] = state
         self._keeping[entry.kernel_id] = entry.minutes

@@ -16,7 +16,7 @@ from carpo_lsp.kernels.questions import Questions
 from carpo_lsp.kernels.queue import ExecutionQueue
 from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.supervised import Supervised
-from carpo_lsp.kernels.usage import Meter
+from carpo_lsp.kernels.usage import Meter, Trees
 from carpo_lsp.kernels.vigil import Vigil
 
 if TYPE_CHECKING:
@@ -57,14 +57,17 @@ class KernelState:
         limits: protocol.Limits | None = None,
         keep: Callable[[], Keep | None] = lambda: None,
         beat: Callable[[str], Awaitable[bool | None]] = no_beat,
+        trees: Trees | None = None,
     ) -> None:
         """`keep`: how the kernel is to be kept from now on, if at all; asked at each start.
-        `beat`: whether the kernel of a connection file answers its heartbeat, None without one."""
+        `beat`: whether the kernel of a connection file answers its heartbeat, None without one.
+        `trees`: to be shared by kernels whose memory is limited."""
         self.kernel_id = kernel_id
         self._emit = emit
         self._limits = limits
         self._beat = beat
         self._meter = Meter()
+        self._trees = trees or Trees()
         self._keep = keep
         self._connection = connect(self.dispatch)
         if isinstance(self._connection, Keepable):
@@ -209,7 +212,7 @@ class KernelState:
             self.warn(f"The kernel ends with the editor: {error.message}")
 
     def _on_gap(self, reason: str) -> None:
-        self._announce(Why(reason))
+        self._announce(Why(reason, "outputLost"))
         self.executions.find_out()
 
     def release(self) -> None:
@@ -239,9 +242,9 @@ class KernelState:
 
     def _watchers(self) -> Iterator[Coroutine[Any, Any, None]]:
         self._meter = Meter()
-        watched = Supervised(self, self._questions, self._meter)
+        watched = Supervised(self, self._questions, self._meter, self._trees)
         yield Vigil(watched).watch()
-        if self._limits is not None:
+        if self._limits is not None and self._limits != protocol.Limits():
             yield Limiter(self._limits, watched).watch()
 
     # Its executions

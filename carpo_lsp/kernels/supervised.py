@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from carpo_lsp.kernels.limits import INTERVAL
 from carpo_lsp.kernels.usage import cpu_seconds, is_stopped
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Cause
     from carpo_lsp.kernels.questions import Questions
     from carpo_lsp.kernels.state import KernelState
-    from carpo_lsp.kernels.usage import Meter
+    from carpo_lsp.kernels.usage import Meter, Trees
 
 
 class Supervised:
     """What is to be known of a kernel, and what can be done about it."""
 
-    def __init__(self, state: KernelState, questions: Questions, meter: Meter) -> None:
+    def __init__(
+        self, state: KernelState, questions: Questions, meter: Meter, trees: Trees
+    ) -> None:
         self._state = state
         self._questions = questions
         self._meter = meter
+        self._trees = trees
 
     @property
     def pid(self) -> int | None:
@@ -27,7 +31,9 @@ class Supervised:
 
     @property
     def memory(self) -> int | None:
-        used = self._meter.resources(self.pid) if self.pid is not None else None
+        if self.pid is None:
+            return None
+        used = self._meter.resources(self.pid, self._trees.recent(INTERVAL))
         return used.rss_bytes if used is not None else None
 
     @property

@@ -37,6 +37,22 @@ class Tree:
                 yield from self.of(child)
 
 
+class Trees:
+    """Searches the system once in a while, however many kernels are measured meanwhile."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tree: Tree | None = None
+        self._seen = 0.0
+
+    def recent(self, age: float) -> Tree:
+        """The processes as they were `age` seconds ago at the most."""
+        now = self._clock()
+        if self._tree is None or now - self._seen > age:
+            self._tree, self._seen = Tree(), now
+        return self._tree
+
+
 class Meter:
     """Measures a process and all below it, from its start on."""
 

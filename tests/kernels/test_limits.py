@@ -12,6 +12,7 @@ from support import FAKE, Events, gone
 from carpo_lsp import Frontend
 from carpo_lsp.kernels.events import StateChanged, StatusChanged
 from carpo_lsp.kernels.limits import Limiter
+from carpo_lsp.kernels.usage import Trees
 from carpo_lsp.protocol import Limits
 
 if TYPE_CHECKING:
@@ -86,6 +87,17 @@ async def test_a_process_that_is_gone_uses_no_memory() -> None:
     kernel.memory = None
     await Limiter(Limits(memory_mb=100), kernel).look()
     assert kernel.done == []
+
+
+def test_many_kernels_are_measured_with_one_search_of_the_system() -> None:
+    now = 0.0
+    trees = Trees(clock=lambda: now)
+    first = trees.recent(1.0)
+    assert os.getpid() in {process.pid for process in first.of(os.getpid())}
+    now = 1.0
+    assert trees.recent(1.0) is first
+    now = 1.1
+    assert trees.recent(1.0) is not first
 
 
 async def test_each_execution_is_interrupted_once() -> None:
