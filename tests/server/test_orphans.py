@@ -36,8 +36,14 @@ CHILDREN = {
 }
 """Code that starts a child and prints its process id, by kernelspec."""
 
-TO_FILES = {"carpo": {"notifications": True, "output": {"maxPushBytes": 1}}}
-"""Options by which all output goes to files."""
+TO_FILES = {
+    "carpo": {
+        "notifications": True,
+        "output": {"maxPushBytes": 1},
+        "journal": {"enabled": False},
+    }
+}
+"""Options by which all output goes to files, and none of them stays."""
 
 
 @pytest.fixture
