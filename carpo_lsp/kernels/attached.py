@@ -63,9 +63,14 @@ class AttachedConnection:
         self._context = context
         self._channels: Channels | None = None
         self._heart: asyncio.Task[None] | None = None
-        self._heard = False
+        self._session: str | None = None
+        """That of the kernel's messages, once there are any."""
+        self._left = False
+        self._replaced = asyncio.Event()
 
     async def start(self) -> None:
+        self._session, self._left = None, False
+        self._replaced.clear()
         self._channels = Channels(self._context, self._info, self._take, self.connection_file)
         self._heart = asyncio.create_task(self._until_gone())
 
@@ -100,16 +105,38 @@ class AttachedConnection:
         assert self._heart is not None, "wait_closed before start"
         await asyncio.shield(self._heart)
         reason = "The kernel is gone: nothing is left at the address of its heartbeat."
+        if self._replaced.is_set():
+            reason = "The kernel was restarted by somebody else: another one is at its address."
         return Exit(None, "", reason, "lost")
 
     def _take(self, message: Message) -> None:
-        self._heard = True
+        if not self._left:
+            self._session = message.session
+        elif message.session != self._session:
+            self._replaced.set()
         self._on_message(message)
 
     async def _until_gone(self) -> None:
         """Return when the kernel is gone, as far as that can be told."""
+        tasks = [asyncio.create_task(each) for each in (self._until_left(), self._replaced.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _until_left(self) -> None:
         if PORT in self._info:
-            found = await until_gone(self._context, self._info, ARRIVAL, ABSENCE)
-            if found or not self._heard:
+            found = await until_gone(
+                self._context, self._info, ARRIVAL, ABSENCE, self._on_leave, self._on_return
+            )
+            if found or self._session is None:
                 return
         await asyncio.Event().wait()  # it is there, but nothing would tell of its death
+
+    def _on_leave(self) -> None:
+        self._left = True
+
+    def _on_return(self) -> None:
+        """Whoever is there now is to say something, by which its process can be told."""
+        self.send(Request("shell", "kernel_info_request", {}))

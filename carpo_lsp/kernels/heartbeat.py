@@ -19,7 +19,7 @@ from carpo_lsp.deadlines import Deadline
 from carpo_lsp.kernels.sockets import address, secure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PORT: Final = "hb_port"
 
@@ -47,12 +47,18 @@ async def beat(context: zmq.Context[Any], connection_file: str, seconds: float) 
 
 
 async def until_gone(
-    context: zmq.Context[Any], info: Mapping[str, Any], arrival: float, absence: float
+    context: zmq.Context[Any],
+    info: Mapping[str, Any],
+    arrival: float,
+    absence: float,
+    on_leave: Callable[[], None],
+    on_return: Callable[[], None],
 ) -> bool:
     """Return when nothing is at the address of a kernel's heartbeat.
 
     That is so when nothing has come within `arrival` seconds, or what was there has left and not
-    come back within `absence` seconds. Returns whether anything has been there.
+    come back within `absence` seconds. `on_leave` is called when it leaves, `on_return` when it is
+    back, or another kernel is in its place. Returns whether anything has been there.
     """
     socket = _open(context, info, zmq.REQ)
     events = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED
@@ -66,8 +72,11 @@ async def until_gone(
                     await _hear(news, zmq.Event.HANDSHAKE_SUCCEEDED)
             except TimeoutError:
                 return found
+            if found:
+                on_return()
             found = True
             await _hear(news, zmq.Event.DISCONNECTED)
+            on_leave()
     finally:
         socket.disable_monitor()
         news.close()

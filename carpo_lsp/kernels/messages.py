@@ -33,6 +33,11 @@ class Message:
         return str(self.header.get("msg_id") or "")
 
     @property
+    def session(self) -> str:
+        """What the sender calls its session: for most kernels, that of the process."""
+        return str(self.header.get("session") or "")
+
+    @property
     def parent_id(self) -> str:
         """Id of the request this message belongs to; empty when it belongs to none."""
         return str(self.parent_header.get("msg_id") or "")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 from jupyter_client.asynchronous import AsyncKernelClient
-from support import FAKE, Events, check_order, is_alive, read_json, text_of
+from support import DEADLINE, FAKE, Events, check_order, fake_spec, is_alive, read_json, text_of
 
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.frontend import Frontend
@@ -192,6 +192,29 @@ async def test_the_death_of_an_attached_kernel(
         assert dead.exit_code is None
         assert dead.reason is not None
         assert "heartbeat" in dead.reason
+    await frontend.shutdown_kernel(kernel)
+
+
+async def test_the_restart_of_an_attached_kernel_by_its_owner(
+    frontend: Frontend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However soon the next kernel is there, what ran in the one before has ended."""
+    monkeypatch.setattr(attached, "ABSENCE", DEADLINE)
+    kernel = await frontend.start_kernel(fake_spec(tmp_path, "--ignore-sigint"))
+    file = frontend.get_kernel(kernel).connection_file
+    assert file is not None
+    async with Frontend() as other:
+        events = Events(other)
+        attached_id = await other.attach_kernel(file)
+        handle = other.execute_code(attached_id, "stream stdout a\nsleep-until-interrupted")
+        await events.until_text("a\n")
+        await frontend.restart_kernel(kernel)
+        dead = await events.until_status("dead")
+        assert (await handle).state == "died"
+        assert dead.reason is not None
+        assert "restarted by somebody else" in dead.reason
+        await other.restart_kernel(attached_id)
+        assert (await other.execute_code(attached_id, "result 1")).state == "ok"
     await frontend.shutdown_kernel(kernel)
 
 
