@@ -42,8 +42,8 @@ class Running:
     execution_count: int | None
     since: str
     """When it was started, ISO 8601, UTC."""
-    lost: int
-    """Bytes of messages that nobody has taken in and that could not be kept."""
+    gap: str | None
+    """What of its messages nobody has taken in and could not be kept, in a sentence."""
     begin: Callable[[OnMessage], None]
     """Has what it has sent meanwhile given out from now on; gets the execute requests of the
     servers that have left, in their places among the messages."""

@@ -20,6 +20,7 @@ Cause = Literal[
     "signal",
     "outOfMemory",
     "lost",
+    "outputLost",
     "interrupt",
     "limit",
     "start",

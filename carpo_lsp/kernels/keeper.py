@@ -35,6 +35,7 @@ from carpo_lsp.kernels.keptservers import Client, Servers
 from carpo_lsp.kernels.records import Kind, pack
 
 if TYPE_CHECKING:
+    from carpo_lsp.kernels.events import Cause
     from carpo_lsp.kernels.messages import Channel
     from carpo_lsp.kernels.records import Record
 
@@ -71,7 +72,7 @@ class Keeper:
         self._over = False
         self._expecting = time.monotonic() + EXPECTED
         if not self._kernel.runs():
-            self._end("The kernel ended while nobody was there.")
+            self._end("The kernel ended while nobody was there.", "exited")
             return
         own = uuid.uuid4().hex.encode()
         for channel in ("iopub", "control") if shadow else KINDS:
@@ -87,9 +88,15 @@ class Keeper:
             if self._servers.serve(ready, self._status):
                 self._left()
             if not self._over and self._kernel.has_ended(ready):
-                self._settle("The kernel ended.")
+                memory = self._kernel.memory.evidence(None)
+                self._settle(
+                    memory or "The kernel ended; how is not known.",
+                    "outOfMemory" if memory else "exited",
+                )
             if not self._over:
                 self._idleness.look(used=bool(self._busy) or self._servers.reading)
+            if self._lost:
+                self._append(b"")  # there may be room again
             self._servers.forget(self._news)
         if not self._servers.needs(self._news):
             self._remove()
@@ -115,7 +122,8 @@ class Keeper:
             if channel == "shell" and self._idleness.is_over(parent_id):
                 self._kernel.end()
                 minutes = self._idleness.minutes
-                self._settle(f"The kernel was shut down after {minutes:g} idle minutes.")
+                reason = f"The kernel was shut down after {minutes:g} idle minutes."
+                self._settle(reason, "limit")
             if parent.get("msg_type") == "execute_request" or channel == "stdin":
                 self._news = self._log.end
                 self._idleness.interrupt()
@@ -126,6 +134,7 @@ class Keeper:
             elif kind == "status" and parent.get("msg_type") == "execute_request":
                 if json.loads(content)["execution_state"] == "busy":
                     self._busy.add(parent_id)
+                    self._kernel.memory.look()  # what was killed before is nothing to this code
                 else:
                     self._busy.discard(parent_id)
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -138,6 +147,7 @@ class Keeper:
                 lost = pack(Kind.LOST, [str(self._lost).encode()])
                 self._log.append(lost)
                 self._lost = 0
+                self._news = self._log.end
             self._log.append(record)
         except OSError:
             self._lost += len(record)
@@ -190,17 +200,18 @@ class Keeper:
         self._kernel.send("shell", frames)
         return msg_id
 
-    def _settle(self, reason: str) -> None:
+    def _settle(self, reason: str, cause: Cause) -> None:
         """The kernel is gone: take what is still on its way."""
         for channel, frames in self._kernel.rest():
             self._hear(channel, frames)
-        self._end(reason)
+        self._end(reason, cause)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, cause: Cause) -> None:
         self._over = True
         self._busy.clear()
         self._kernel.close()
-        self._append(pack(Kind.ENDED, [reason.encode(), self._kernel.printed]))
+        told = [reason.encode(), self._kernel.printed, cause.encode()]
+        self._append(pack(Kind.ENDED, told))
 
     def _remove(self) -> None:
         """Nobody needs to be told anything of the kernel."""

@@ -112,7 +112,7 @@ class KeepableConnection:
             folder = self._registry.folder(self._kernel_id)
             self._taken = TakenConnection(entry, folder, self._hear)
             running = await self._taken.start()
-            self._link = self._taken.link
+            self._use(self._taken.link)
             self._watch = asyncio.create_task(self._replace_keeper(entry))
             return running
         await self._local.start()
@@ -180,8 +180,9 @@ class KeepableConnection:
             if isinstance(error, OSError):
                 raise KernelStartFailed(f"The kernel cannot be kept: {error}") from error
             raise
+        self._use(link)
         link.release(lambda request: None)  # there was no server before us
-        self._entry, self._link = entry, link
+        self._entry = entry
         self._kept = self._once_kept = True
         folder.give_away()
         await self._guard.remove(entry.connection_file)
@@ -227,13 +228,23 @@ class KeepableConnection:
                 self.on_gap(f"The kernel cannot be reached any more: {error}")
                 return
             new.go_on_after(link)
+            self._use(new)
             new.release(lambda request: None)
-            self._link = new
             if self._taken is not None:
                 self._taken.link = new
             else:
                 self._local.use(new)
             self.on_gap("The keeper of the kernel has crashed; some output may be lost.")
+
+    def _use(self, link: Link | None) -> None:
+        self._link = link
+        if link is not None:
+            link.on_lost = self._on_lost
+
+    def _on_lost(self, size: int) -> None:
+        self.on_gap(
+            f"The disk was full; {size / 1024**2:.1f} MB of what the kernel has sent are lost."
+        )
 
     def _address(self, entry: Entry) -> dict[str, Any]:
         return self._local.address or connection_info(entry)
@@ -276,18 +287,18 @@ class KeepableConnection:
 
     async def stop(self, grace: float, *, restart: bool = False) -> None:
         await self._process.stop(grace, restart=restart)
-        entry, self._entry = self._entry, None
         self._kept = False
         self._stop_watching()
         if self._link is not None:
             await self._link.dismiss()
             self._link.close()
             self._link = None
-        if entry is not None:
+        entry = self._entry
+        if entry is not None:  # until all is done: a restart overtakes the end of a dead kernel
             self._registry.forget(self._kernel_id)
             await self._guard.remove(entry.connection_file)
             self._local.inherit(self._folder or OwnFolder.inherit(Path(entry.folder)))
-            self._taken = self._folder = self._switch = None
+            self._entry = self._taken = self._folder = self._switch = None
             if not restart:
                 await self._local.stop(0)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from carpo_lsp.kernels import watchdog
+from carpo_lsp.kernels.oom import OomKills
 from carpo_lsp.kernels.sockets import address, open_socket
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Kernel:
         self._context = zmq.Context()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
         self._descriptor = self._watch()
+        self.memory = OomKills(self._pid)
         self.printed = b""
         """The last of what it has printed."""
         if tail >= 0:

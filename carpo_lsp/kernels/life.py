@@ -221,9 +221,8 @@ class Life:
     def _go_on(self, running: Running) -> None:
         """Take in what the kernel has done since its last server left."""
         self._executions.open(running.execution_count)
-        if running.lost:
-            lost = f"{running.lost / 1024**2:.1f} MB of what the kernel printed meanwhile are lost."
-            self._announce(Why(lost))
+        if running.gap is not None:
+            self._announce(Why(running.gap, "outputLost"))
         running.begin(self._executions.resume)
 
     def _is_stopped(self) -> bool:

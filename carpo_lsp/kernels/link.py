@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
@@ -17,10 +17,11 @@ from carpo_lsp.kernels.messages import Request
 from carpo_lsp.kernels.records import Kind, Reader, Record, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from carpo_lsp.kernels.codec import Codec
     from carpo_lsp.kernels.connection import OnMessage
+    from carpo_lsp.kernels.events import Cause
     from carpo_lsp.kernels.messages import Channel, Message
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Ended:
     reason: str
     printed: str
     """The last of what its process printed while it was kept."""
+    cause: Cause
 
 
 class Link(asyncio.Protocol):
@@ -87,6 +89,8 @@ class Link(asyncio.Protocol):
     def __init__(self, codec: Codec, on_message: OnMessage) -> None:
         self.ended: asyncio.Future[Ended | None] = asyncio.get_running_loop().create_future()
         """How the kernel ended; None when it is the keeper that is gone."""
+        self.on_lost: Callable[[int], None] = lambda size: None
+        """Told how many bytes of messages the keeper could not keep, where they would be."""
         self._codec = codec
         self._on_request: OnMessage = on_message
         self._on_message = on_message
@@ -310,10 +314,11 @@ class Link(asyncio.Protocol):
         elif record.kind == Kind.ANSWERED:
             self._prompt = None
         elif record.kind == Kind.LOST:
-            log.error("%s bytes of output could not be kept", record.frames[0].decode())
+            if self._known is None or self._position > self._backlog_end:
+                self.on_lost(int(record.frames[0]))
         elif record.kind == Kind.ENDED and not self.ended.done():
-            reason, printed = (frame.decode("utf-8", "replace") for frame in record.frames)
-            self.ended.set_result(Ended(reason, printed))
+            reason, printed, cause = (each.decode("utf-8", "replace") for each in record.frames)
+            self.ended.set_result(Ended(reason, printed, cast("Cause", cause)))
 
     def _ask_again(self) -> None:
         """A prompt of the past that nobody has answered."""

@@ -31,17 +31,19 @@ class OomKills:
         """Count from now on."""
         self._before = self._counts()
 
-    def evidence(self, exit_code: int) -> str | None:
+    def evidence(self, exit_code: int | None) -> str | None:
         """Why the end of the process looks like such a kill, as a sentence; None when it does not.
 
-        To be asked once the process has ended.
+        To be asked once the process has ended; its exit code is None where it is not known.
         """
-        if exit_code not in KILLED:
+        if exit_code is not None and exit_code not in KILLED:
             return None
         (group_before, system_before), (group, system) = self._before, self._counts()
-        if group_before is not None and group is not None and group > group_before:
+        in_group = group_before is not None and group is not None and group > group_before
+        if in_group and exit_code is not None:
             return "The kernel ran out of memory and was killed by the system (out of memory)."
-        if system_before is not None and system is not None and system > system_before:
+        in_system = system_before is not None and system is not None and system > system_before
+        if in_group or in_system:
             return (
                 "The kernel was killed, most likely because memory ran out (out of memory): "
                 "the system killed a process for that reason meanwhile."

@@ -30,7 +30,7 @@ class Kind(enum.IntEnum):
     ANSWERED = 6
     """Logged: a client has answered the input request. Without the answer, which may be secret."""
     ENDED = 7
-    """Logged: the kernel's process is gone. Frames: why, and the last of what it printed."""
+    """Logged: the kernel's process is gone. Frames: why, the last of what it printed, the cause."""
     LOST = 8
     """Logged: output could not be kept. One frame: how many bytes."""
     STATUS = 9

@@ -20,6 +20,7 @@ from carpo_lsp.kernels.keeping import reach
 from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
+    from carpo_lsp.kernels.events import Cause
     from carpo_lsp.kernels.link import Link
     from carpo_lsp.kernels.registry import Entry
 
@@ -64,7 +65,12 @@ class TakenConnection:
                 hint=f"end it with `carpo-lsp stop {entry.kernel_id}`, and start another",
             ) from error
         self.link = link
-        return Running(entry.info, begun.execution_count, entry.since, begun.lost, link.release)
+        gap = None
+        if new and entry.alive:
+            gap = "Its keeper had crashed; what the kernel has sent since then is lost."
+        elif begun.lost:
+            gap = f"{begun.lost / 1024**2:.1f} MB of what the kernel sent meanwhile are lost."
+        return Running(entry.info, begun.execution_count, entry.since, gap, link.release)
 
     def send(self, request: Request) -> None:
         if self.link is not None:
@@ -107,12 +113,13 @@ class TakenConnection:
     async def wait_closed(self) -> Exit:
         assert self._ended is not None, "wait_closed before start"
         await asyncio.shield(self._ended)
-        reason = "The kernel ended."
+        reason = "The kernel ended; its keeper has not told how."
+        cause: Cause = "exited"
         if self.link is not None:
             await self.link.settle(0, FAREWELL)
             if (ended := self.link.how_it_ended) is not None:
-                reason = ended.reason
-        return Exit(None, "", reason)
+                reason, cause = ended.reason, ended.cause
+        return Exit(None, "", reason, cause)
 
     async def _kill(self, number: signal.Signals) -> None:
         if not self._entry.alive:

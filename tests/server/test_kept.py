@@ -313,8 +313,28 @@ time.sleep(600)"""
     assert second.text(execution_id).split() == ["a", "b"]
     dead = await second.until_status(entry.kernel_id, "dead")
     assert "last words" in dead["stderrTail"]
+    assert (dead["cause"], dead.get("exitCode")) == ("exited", None)
     restarted = await second.request("carpo/restartKernel", {"kernelId": entry.kernel_id})
     assert restarted["kept"] is True
+    assert await second.evaluate(desk.uri(), "1 + 1") == "2"
+
+
+async def test_a_restart_while_the_keeper_of_a_dead_kernel_is_dismissed(desk: Desk) -> None:
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    await desk.leave(first)
+    second = await desk.editor()
+    (entry,) = desk.registry.entries()
+    kernel_id = entry.kernel_id
+    await second.until_status(kernel_id, "idle")
+    (keeper,) = desk.keepers()
+    keeper.suspend()
+    os.kill(entry.pid, signal.SIGKILL)
+    await second.until_status(kernel_id, "dead")
+    restarting = second.post("carpo/restartKernel", {"kernelId": kernel_id})
+    await second.kernels()  # the restart is under way
+    keeper.resume()
+    assert (await restarting)["kept"] is True
     assert await second.evaluate(desk.uri(), "1 + 1") == "2"
 
 
@@ -521,6 +541,8 @@ async def test_a_kernel_in_use_is_stopped_by_force(desk: Desk) -> None:
     code, _, _ = await desk.carpo("stop", "--all", "--force")
     assert code == 0
     await first.until_status(kernel_id, "dead")
+    # Its address may be kept by the first server now, for a restart.
+    await desk.leave(first)
     assert desk.left() == []
 
 
@@ -589,9 +611,45 @@ async def test_a_kernel_without_a_keeper_is_taken_up_and_stopped(desk: Desk) -> 
         (listed,) = (await desk.running()).values()
         assert (listed["state"], listed["kept"]) == ("unknown", True)
         second = await desk.editor()
+        told = await second.until(
+            lambda method, params: (
+                method == "carpo/kernelStatus" and params.get("cause") == "outputLost"
+            )
+        )
+        assert "since then is lost" in told["reason"]
         assert await second.evaluate(desk.uri(), "x") == "1"
         await desk.leave(second)
+    (keeper,) = desk.keepers()
+    keeper.kill()
+    await gone(keeper.pid)
+    third = await desk.editor(options={"carpo": {"kernel": {"keepAlive": True}}})
+    await third.until_message("Its keeper had crashed")
+    await desk.leave(third)
     assert (await desk.carpo("stop", "--all"))[0] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
+async def test_what_a_full_disk_has_lost_is_told(desk: Desk) -> None:
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    (keeper,) = desk.keepers()
+    unlimited = keeper.rlimit(psutil.RLIMIT_FSIZE)
+    keeper.rlimit(psutil.RLIMIT_FSIZE, (0, unlimited[1]))
+    code = "import os; print('lost', flush=True); os.mkdir(flag)"
+    execution_id = await first.execute(desk.uri(), code)
+    async with asyncio.timeout(60):
+        while not desk.flag.exists():  # noqa: ASYNC110 - nothing else comes through
+            await asyncio.sleep(0.02)
+    keeper.rlimit(psutil.RLIMIT_FSIZE, unlimited)
+    told = await first.until(
+        lambda method, params: (
+            method == "carpo/kernelStatus" and params.get("cause") == "outputLost"
+        )
+    )
+    assert "The disk was full" in told["reason"]
+    await first.until_done(execution_id)
+    assert first.text(execution_id) == ""
+    assert await first.evaluate(desk.uri(), "x + 1") == "2"
 
 
 async def test_kernels_that_ended_with_the_machine_are_swept(desk: Desk) -> None:
