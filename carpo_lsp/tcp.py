@@ -46,19 +46,21 @@ async def serve_tcp(
     host: str = "127.0.0.1",
     port: int = 0,
     token: str | None = None,
+    tell_token: bool = False,
     announce: IO[str] | None = None,
 ) -> None:
     """Serve the first client that has the token, or the first at all where there is none.
 
     While it stays, others are told so and turned away. The address, with the port that was chosen
-    for port 0, is written to `announce` (stderr).
+    for port 0, is written to `announce` (stderr), after the token if `tell_token`.
     """
     gone = asyncio.Event()
     door = _Door(on_connect, gone, token)
     server = await asyncio.get_running_loop().create_server(lambda: _Visitor(door), host, port)
     try:
-        address = server.sockets[0].getsockname()
-        print(f"carpo-lsp listens on {host}:{address[1]}", file=announce or sys.stderr, flush=True)
+        lines = [f"carpo-lsp: clients need the token {token}"] if tell_token else []
+        lines.append(f"carpo-lsp listens on {host}:{server.sockets[0].getsockname()[1]}")
+        print("\n".join(lines), file=announce or sys.stderr, flush=True)
         await gone.wait()
     finally:
         server.close()

@@ -155,9 +155,7 @@ def _on_tcp(host: str, port: int, token_file: Path | None) -> Transport:
     from carpo_lsp.tcp import serve_tcp
 
     token, is_new = take_token(token_file)
-    if is_new:
-        click.echo(f"carpo-lsp: clients need the token {token}", err=True)
-    return functools.partial(serve_tcp, host=host, port=port, token=token)
+    return functools.partial(serve_tcp, host=host, port=port, token=token, tell_token=is_new)
 
 
 @contextlib.contextmanager
