@@ -13,6 +13,7 @@ from jupyter_client.session import Session
 from support import DEADLINE
 
 from carpo_lsp.kernels.channels import AHEAD, BATCH, TURN, Channels
+from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +104,46 @@ async def test_a_turn_of_the_loop_reads_a_bounded_amount(
     # Two readings may meet in one turn: the one that goes on, and one for news of the socket.
     assert max(read.values()) <= 2 * min(BATCH, TURN // size + 1)
     assert len(read) > 5
+
+
+async def test_requests_do_not_have_a_flood_read_faster(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    """Each has its channel read, as its answer may be there: once a turn, however many they are."""
+    publisher = Publisher(context, tmp_path)
+    read: Counter[int] = Counter()
+    everything = asyncio.Event()
+    turns = Turns()
+    count = 50 * BATCH
+
+    def on_message(message: Message) -> None:
+        read[turns.number] += 1
+        if read.total() == count:
+            everything.set()
+
+    shell = context.socket(zmq.ROUTER)
+    shell.linger = 0
+    shell.sndhwm = 0
+    shell.bind(f"ipc://{publisher.info['ip']}-0")
+    channels = Channels(context, publisher.info, on_message)
+    turning = asyncio.create_task(turns.run())
+    try:
+        channels.send(Request("shell", "kernel_info_request", {}))
+        assert shell.poll(1000 * DEADLINE)
+        identity = shell.recv_multipart()[0]
+        session = Session(key=KEY)
+        for _ in range(count):
+            shell.send_multipart(session.serialize(session.msg("reply", {}), ident=identity))
+        for _ in range(20):
+            channels.send(Request("shell", "complete_request", {}))
+        async with asyncio.timeout(DEADLINE):
+            await everything.wait()
+    finally:
+        turning.cancel()
+        channels.close()
+        shell.close()
+        publisher.close()
+    assert max(read.values()) <= 2 * BATCH
 
 
 async def test_output_is_held_back_in_the_kernel(context: zmq.Context[Any], tmp_path: Path) -> None:

@@ -139,6 +139,16 @@ async def test_a_kill_by_somebody_is_no_lack_of_memory(frontend: Frontend, event
     assert (dead.cause, dead.reason) == ("signal", "The kernel was ended by signal 9 (SIGKILL).")
 
 
+async def test_what_was_killed_before_the_code_ran_is_not_its_reason(
+    frontend: Frontend, events: Events, counters: tuple[Path, Path]
+) -> None:
+    kernel = await frontend.start_kernel(str(FAKE))
+    for file in counters:
+        count(file, 9)
+    assert (await frontend.execute_code(kernel, "kill 9")).state == "died"
+    assert (await events.until_status("dead")).cause == "signal"
+
+
 @pytest.fixture
 def small_group() -> Iterator[Path]:
     """A control group with 150 MB of memory."""

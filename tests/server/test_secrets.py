@@ -56,6 +56,8 @@ async def test_secrets_are_nowhere(
         assert client.text(way) == f"{len(PASSWORD)}\n"
     url = f"https://user:{PASSWORD}@127.0.0.1:1/?token={TOKEN}"
     await client.fail("carpo/attachKernel", {"serverUrl": url, "token": TOKEN})
+    reply = {"channel": "shell", "msgType": "input_reply", "content": {"value": PASSWORD}}
+    await client.request("carpo/send", {"kernelId": kernel_id, **reply})
     await client.fail("carpo/stdin", {"kernelId": kernel_id, "value": [PASSWORD]})
     await client.fail("carpo/stdin", {"kernelId": kernel_id, "value": PASSWORD})
     await client.command("showOutput", uri)
