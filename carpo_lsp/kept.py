@@ -45,10 +45,14 @@ class Kept:
                 if _same(uri, owner) and (bound is None or not self._workspace.exists(bound)):
                     self._take(entry, document, language)
 
+    def use(self, entry: Entry) -> None:
+        """Begin to use a kept kernel, if this server does not yet."""
+        self._manager.take_up(entry, self._workspace.limits)
+
     def _take(self, entry: Entry, document: Document, language: str | None) -> None:
         workspace = self._workspace
         new = not workspace.exists(entry.kernel_id)
-        self._manager.take_up(entry, workspace.limits)
+        self.use(entry)
         workspace.documents.bind(document.uri, entry.kernel_id, language)
         workspace.share(document, language or entry.spec.language, entry.spec, entry.kernel_id)
         if new and not workspace.client.wants_notifications:

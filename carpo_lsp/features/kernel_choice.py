@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
     from carpo_lsp.documents.document import Document
+    from carpo_lsp.kernels.registry import Entry
     from carpo_lsp.kernels.specs import Spec
     from carpo_lsp.protocol import Kernel
     from carpo_lsp.workspace import Workspace
@@ -28,18 +29,21 @@ NAME_KEYS = ("name", "kernel", "kernelId")
 
 @attrs.frozen
 class Option:
-    """A kernel to choose: one that runs, or one to start from a kernelspec."""
+    """A kernel to choose: one that runs, one that was kept, or one to start from a kernelspec."""
 
     title: str
     names: frozenset[str]
     """What it is asked for by."""
     kernel_id: str | None = None
+    entry: Entry | None = None
+    """That of a kept kernel which this server does not use yet."""
     spec: Spec | None = None
     environment: environments.Environment | None = None
 
 
 def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
-    """Run a document in another kernel: a running one, a kernelspec or a Python environment.
+    """Run a document in another kernel: a running one, be it kept by an editor that has quit, a
+    kernelspec or a Python environment.
 
     `["name"]`, `[uri, "name"]` or `[{uri, name}]`, where the name is that of a kernelspec or an
     environment, a path, or the id of a running kernel. Without a name the user is asked; a client
@@ -103,6 +107,11 @@ def _options(workspace: Workspace, document: Document, language: str) -> Iterato
         if fits and kernel.status != "dead":
             names = frozenset({kernel.kernel_id})
             yield Option(_title_of_running(kernel), names, kernel_id=kernel.kernel_id)
+    for entry in frontend.manager.registry.entries():
+        fits = entry.spec.serves(language) or not (fitting or near)
+        if fits and entry.alive and not workspace.exists(entry.kernel_id):
+            names = frozenset({entry.kernel_id})
+            yield Option(_title_of_kept(entry), names, kernel_id=entry.kernel_id, entry=entry)
     for environment in near:
         spec = environment.spec()
         title = f"{spec.display_name} at {spec.path}"
@@ -125,6 +134,12 @@ def _title_of_running(kernel: Kernel) -> str:
     names = [uri.rpartition("/")[2] for uri in kernel.documents]
     facts += names[:2]
     return f"{kernel.display_name}, running ({', '.join(facts)})"
+
+
+def _title_of_kept(entry: Entry) -> str:
+    facts = [f"pid {entry.pid}", f"since {entry.since[:16].replace('T', ' ')} UTC"]
+    facts += [uri.rpartition("/")[2] for uri, _ in entry.documents[:2]]
+    return f"{entry.spec.display_name}, kept ({', '.join(facts)})"
 
 
 def _name(option: Option) -> str:
@@ -158,6 +173,8 @@ def _take(
     project = workspace.project_of(document)
     if option.kernel_id is not None:
         kernel_id = option.kernel_id
+        if option.entry is not None:
+            workspace.kept.use(option.entry)
         workspace.select_kernel(document.uri, kernel_id, language)
     else:
         assert option.spec is not None  # an option is one or the other

@@ -137,7 +137,10 @@ class KeepableConnection:
         ended with it. Raises `CarpoError`.
         """
         if self._entry is not None:
-            self._keep_again(attrs.evolve(self._entry, minutes=minutes, documents=documents))
+            # It stays with the documents that other servers have noted.
+            noted = self._registry.get(self._kernel_id)
+            known = dict.fromkeys((*(noted.documents if noted is not None else ()), *documents))
+            self._keep_again(attrs.evolve(self._entry, minutes=minutes, documents=tuple(known)))
             await self._guard.remove(self._entry.connection_file)
             return
         channels, tail, folder = self._local.channels, self._local.tail, self._local.folder

@@ -406,6 +406,23 @@ async def test_a_kernel_that_nobody_wants_kept_ends_with_the_editor(desk: Desk) 
     assert desk.left() == []
 
 
+async def test_another_document_gets_a_kept_kernel_by_choice(desk: Desk) -> None:
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    (entry,) = desk.registry.entries()
+    await desk.leave(first)
+    second = await desk.editor(None)
+    other = second.open((desk.work / "other.py").as_uri(), "# %%\nx\n")
+    await second.command("selectKernel", other)
+    listed = f"'{entry.kernel_id}' ({entry.spec.display_name}, kept (pid {entry.pid}"
+    await second.until_message(listed)
+    await second.command("selectKernel", other, entry.kernel_id)
+    await second.until_status(entry.kernel_id, "idle")
+    assert await second.evaluate(other, "x") == "1"
+    (noted,) = desk.registry.entries()
+    assert [uri for uri, _ in noted.documents] == [desk.uri(), other]
+
+
 async def test_two_editors_at_once(desk: Desk) -> None:
     first, second = await desk.editor(), await desk.editor(None)
     await first.until_done(await desk.run(first, 1))
