@@ -149,6 +149,11 @@ class Question:
         code = asked.code
         reply = await self.workspace.frontend.get_completions(self.kernel_id, code, asked.cursor)
         start, end = sorted((max(0, reply.cursor_start), min(len(code), reply.cursor_end)))
+        entries = entries_of(reply)
+        if code.startswith(".", start, end) and all(map(_is_attribute, entries)):
+            # Some clients take the word at the cursor for what is replaced, whatever they are told.
+            start += 1
+            entries = tuple(attrs.evolve(entry, match=entry.match[1:]) for entry in entries)
         fetched = Fetched(
             number=self.workspace.live.new_number(),
             kernel_id=self.kernel_id,
@@ -156,7 +161,7 @@ class Question:
             moment=moment if end == asked.cursor else None,
             head=code[:start],
             typed=code[start:end],
-            entries=entries_of(reply),
+            entries=entries,
         )
         self.workspace.live.completions[self.uri] = fetched
         return fetched
@@ -189,6 +194,11 @@ def entries_of(reply: protocol.CompleteResult) -> tuple[Entry, ...]:
         for match in reply.matches
         for entry in (described.get(match, nothing),)
     )
+
+
+def _is_attribute(entry: Entry) -> bool:
+    """Whether a match has the dot before the name, as IPython without jedi has it."""
+    return entry.match.startswith(".") and entry.match[1:].isidentifier()
 
 
 # Narrowing

@@ -76,6 +76,19 @@ async def test_items_replace_the_word(it: Bench) -> None:
     assert it.kernel.questions[0].content == {"code": "x = 1\nos.pa", "cursor_pos": 11}
 
 
+async def test_a_dot_before_all_names_is_none_of_them(it: Bench) -> None:
+    items = await ready(it, "os.pa", ".path", ".pardir", start=2)
+    assert labels(items) == ["path", "pardir"]
+    edit = items["items"][0]["textEdit"]
+    assert (edit["newText"], edit["range"]["start"]["character"]) == ("path", 3)
+    assert labels(now(it, it.type("os.pat"))) == ["path"]
+
+
+async def test_a_dot_of_a_path_stays(it: Bench) -> None:
+    items = await ready(it, "open('./", "./data.csv", "./plots", start=6)
+    assert labels(items) == ["./data.csv", "./plots"]
+
+
 @pytest.mark.parametrize(
     ("encoding", "start", "end"),
     [(Encoding.UTF8, 8, 10), (Encoding.UTF16, 5, 7), (Encoding.UTF32, 4, 6)],
