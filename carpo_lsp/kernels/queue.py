@@ -267,7 +267,7 @@ class ExecutionQueue:
 
         ipykernel drops a request that is interrupted on the way to its code, without a reply.
         """
-        if self._probe is None or self._probe.over:
+        if not execution.settling and (self._probe is None or self._probe.over):
             self._probe = Probe(execution, self._send, self._give_up)
 
     def _stop_waiting_for_end(self) -> None:

@@ -11,7 +11,7 @@ from support import FAKE, Events, text_of
 
 from carpo_lsp.errors import ExecutionNotFound, KernelExists, NoInputPending
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.kernels import probe
+from carpo_lsp.kernels import probe, queue
 from carpo_lsp.kernels.events import StateChanged
 
 if TYPE_CHECKING:
@@ -109,6 +109,21 @@ async def test_an_interrupt_frees_a_kernel_that_did_not_reply(
     await frontend.interrupt(kernel)
     assert (await handle).state == "aborted"
     assert await works(frontend, kernel)
+
+
+async def test_an_interrupt_while_late_results_are_waited_for(
+    frontend: Frontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "SETTLE", 0.5)
+    kernel = await frontend.start_kernel(str(FAKE))  # the end of its first code is waited for
+    first = frontend.execute_code(kernel, "result 1")
+    # The kernel is through with the code before it answers this.
+    await frontend.is_complete(kernel, "x")
+    await frontend.interrupt(kernel)
+    assert (await first).state == "ok"
+    names = [task.get_name() for task in asyncio.all_tasks()]
+    assert not [name for name in names if name.startswith("probe ")]
+    await frontend.shutdown_kernel(kernel)
 
 
 async def test_an_error_drops_the_queue(frontend: Frontend, kernel: str) -> None:
