@@ -36,13 +36,18 @@ def hover(
     word = name_at(asked.code, asked.cursor, asked.language)
     if word is None:
         return result
-    return _with_value(result, _ask(workspace, asked, *word))
+    return _with_value(result, workspace, asked, *word)
 
 
 async def _with_value(
-    result: types.Hover | None, asking: Awaitable[types.Hover | None]
+    result: types.Hover | None,
+    workspace: Workspace,
+    asked: Asked,
+    name: str,
+    start: int,
+    end: int,
 ) -> types.Hover | None:
-    value = await asking
+    value = await _ask(workspace, asked, name, start, end)
     if result is None or value is None:
         return result or value
     above, below = result.contents, value.contents
