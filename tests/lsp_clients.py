@@ -19,7 +19,7 @@ from pytest_lsp import LanguageClient
 from pytest_lsp.client import register_lsp_features
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import cattrs
 
@@ -197,11 +197,25 @@ class Wire(Inbox):
         self._task = asyncio.create_task(self._read())
 
     @classmethod
-    async def spawn(cls, *arguments: str, env: dict[str, str] | None = None) -> Wire:
-        """A client of a new server, over its stdin and stdout."""
+    async def spawn(
+        cls,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        program: Sequence[str] = SERVER,
+        own_group: bool = False,
+    ) -> Wire:
+        """A client of a new server, over its stdin and stdout.
+
+        `own_group`: the server is in a process group of its own, not in ours.
+        """
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *SERVER, *arguments, stdin=pipe, stdout=pipe, env=os.environ | (env or {})
+            *program,
+            *arguments,
+            stdin=pipe,
+            stdout=pipe,
+            env=os.environ | (env or {}),
+            process_group=0 if own_group else None,
         )
         assert process.stdin
         assert process.stdout
