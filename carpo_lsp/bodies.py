@@ -7,9 +7,12 @@ positions.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +35,7 @@ class Encoder:
     """Makes bodies; `to_json` turns an object that JSON does not know into one it does."""
 
     def __init__(self, to_json: Callable[[Any], Any]) -> None:
+        self._to_json = to_json
         self._strict = json.JSONEncoder(
             ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=to_json
         )
@@ -39,6 +43,10 @@ class Encoder:
 
     def encode(self, message: Any) -> bytes:
         """Raises TypeError, ValueError or RecursionError for what cannot be sent."""
+        # Of what cannot be sent it refuses integers beyond 64 bits, deep nests and halves of
+        # surrogate pairs, and makes null of NaN.
+        with contextlib.suppress(orjson.JSONEncodeError):
+            return orjson.dumps(message, self._to_json)
         try:
             text = self._strict.encode(message)
         except ValueError:

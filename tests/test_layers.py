@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = "carpo_lsp"
 
 LAYERS = (
-    ("deadlines", "errors", "protocol"),
+    ("deadlines", "errors", "files", "jsontext", "protocol"),
     ("kernels",),
     ("documents",),
     ("journal",),

@@ -6,21 +6,23 @@
     state   state, time                     it runs
     output  kind, output, displayId, wait   any number, as the protocol has them, see `changes`
     end     state, time, executionCount, durationMs, error
+    cut                                     the journal could not be written while it ran
     hide                                    its user has cleared what it showed
 
-`begin` may come again where a file goes on in the next one. Text is ASCII with JSON's escapes, so
-that text which is none (half a surrogate pair) comes back as it was.
+`begin` may come again where a file goes on in the next one. A line with text that is none (half a
+surrogate pair) is ASCII with JSON's escapes, so that it comes back as it was.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from carpo_lsp import protocol
+from carpo_lsp import jsontext, protocol
 from carpo_lsp.errors import InvalidParams
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ NO_DOCUMENT: Final = "none"
 SERVER_ENDED: Final = "ServerEnded"
 """The `ename` of the error of executions whose server has gone while they ran."""
 
-_OUTPUT: Final = b'{"type": "output", "msg": "'
+NOT_WRITTEN: Final = "NotJournaled"
+"""That of executions whose end could not be written, as when a disk was full."""
+
+_OUTPUT: Final = re.compile(rb'\{"type": ?"output", ?"msg": ?"([^"]*)"')
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +97,8 @@ class Entry:
     error: dict[str, Any] | None = None
     hidden: bool = False
     """Whether its user has cleared what it showed."""
+    cut: bool = False
+    """Whether not all of it could be written."""
     size: int = 0
     """Bytes of the lines about its outputs."""
     live: bool = False
@@ -133,6 +140,8 @@ class Entry:
                 self.state, self.ended = told["state"], told["time"]
                 self.execution_count = told["executionCount"]
                 self.duration_ms, self.error = told["durationMs"], told["error"]
+            case "cut":
+                self.cut = True
             case "hide":
                 self.hidden = True
 
@@ -143,7 +152,7 @@ def line(kind: str, msg_id: str, /, **fields: Any) -> Line:
 
 
 def encode(told: Line) -> bytes:
-    return json.dumps(told).encode() + b"\n"
+    return jsontext.encode(told) + b"\n"
 
 
 def decode(raw: bytes) -> Line:
@@ -156,10 +165,8 @@ def decode(raw: bytes) -> Line:
 
 def output_of(raw: bytes) -> str | None:
     """The execution of a line about outputs, None for other lines, without reading all of it."""
-    if not raw.startswith(_OUTPUT):
-        return None
-    end = raw.find(b'"', len(_OUTPUT))
-    return raw[len(_OUTPUT) : end].decode("ascii", "replace")
+    found = _OUTPUT.match(raw)
+    return found[1].decode("ascii", "replace") if found else None
 
 
 def entry_of(told: Line) -> Entry:

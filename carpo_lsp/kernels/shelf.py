@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
 
+from carpo_lsp import jsontext
 from carpo_lsp.kernels import outputs
 from carpo_lsp.kernels.spool import SpooledText
 
@@ -122,8 +123,7 @@ class _Chunk:
         try:
             file, path = spool.create(".outputs")
             with file:
-                # ASCII, so that text which is none (half a surrogate pair) comes back as it was.
-                file.write(json.dumps(self._entries).encode())
+                file.write(jsontext.encode(self._entries))
         except OSError as error:
             log.error("Outputs stay in memory, the disk does not take them: %s", error)
             if path is not None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from carpo_lsp import jsontext
 from carpo_lsp.kernels import outputs
 from carpo_lsp.kernels.guard import OwnFolder
 
@@ -58,7 +58,7 @@ class Spool:
         return self._point_to(output)
 
     def _point_to(self, output: Output) -> Output:
-        body = json.dumps(output).encode()
+        body = jsontext.encode(output)
         path = None
         try:
             file, path = self.create(".json")
