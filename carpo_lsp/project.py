@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from carpo_lsp.files import read_text
 from carpo_lsp.settings import Layer
 
 
@@ -19,7 +20,7 @@ def read_project(folder: Path) -> tuple[Layer | None, list[str]]:
     for above in (folder, *folder.parents):
         for name, keys in (("carpo.toml", ()), ("pyproject.toml", ("tool", "carpo"))):
             try:
-                text = (above / name).read_text(encoding="utf-8")
+                text = read_text(above / name)
             except OSError:
                 continue
             except UnicodeDecodeError:

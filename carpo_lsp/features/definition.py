@@ -13,6 +13,7 @@ from carpo_lsp.features import inspection, queries
 from carpo_lsp.features.asking import Asked, asked_at, inspected
 from carpo_lsp.features.queries import Source
 from carpo_lsp.features.scan import name_at
+from carpo_lsp.files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from carpo_lsp.workspace import Workspace
 
 MAX_FILE: Final = 5_000_000
-"""Bytes of a file that is searched for a source."""
+"""Characters of a file that is searched for a source."""
 
 
 def definition(
@@ -102,7 +103,7 @@ def _line_of(source: str, text: str) -> int | None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8", "replace") if path.stat().st_size <= MAX_FILE else ""
+        return read_text(path, MAX_FILE, "replace")
     except OSError:
         return ""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.files import read_text
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
 from carpo_lsp.kernels.heartbeat import PORT, until_gone
@@ -28,7 +30,7 @@ FIELDS: Final = ("transport", "ip", "shell_port", "iopub_port", "stdin_port", "c
 def read_connection_file(path: str) -> dict[str, Any]:
     """The content of a connection file. Raises `KernelStartFailed` when it is none."""
     try:
-        info = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        info = json.loads(read_text(Path(os.path.expanduser(path))))
     except OSError as error:
         raise KernelStartFailed(
             f"The connection file {path!r} cannot be read: {error.strerror}.",

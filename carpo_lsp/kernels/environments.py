@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
+from carpo_lsp.files import read_text
 from carpo_lsp.kernels.specs import Spec
 
 if TYPE_CHECKING:
@@ -324,6 +325,6 @@ def _entry(value: Any, *keys: str) -> Any:
 def _read(file: Path) -> str:
     """The text of a small file; empty when it cannot be read, for then it tells nothing."""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_text(file, errors="replace")
     except OSError:
         return ""

@@ -12,6 +12,7 @@ import attrs
 
 from carpo_lsp import protocol
 from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
+from carpo_lsp.files import read_text
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager
@@ -161,7 +162,7 @@ def read_spec(path: Path) -> Spec:
     """Read a kernel.json (or the one in a folder). Raises `KernelStartFailed`."""
     file = path / "kernel.json" if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_text(file))
     except OSError as error:
         raise KernelStartFailed(
             f"The kernelspec {str(file)!r} cannot be read: {error.strerror}.",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from lsp_clients import at, below
@@ -96,6 +98,26 @@ async def test_looking_at_it_runs_nothing(spawn: Spawn, tmp_path: Path) -> None:
     assert await client.kernels() == {}
     assert len(below(client.process.pid)) == 1
     assert not told.exists()
+
+
+async def test_files_that_never_end_do_not_hold_the_server_up(spawn: Spawn, tmp_path: Path) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    for name in ("carpo.toml", ".venv/pyvenv.cfg", "kernel.json"):
+        (tmp_path / name).symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pyproject.toml")
+    client = await spawn()
+    await client.initialize(tmp_path)
+    uri = client.open((tmp_path / "a.py").as_uri(), "al")
+    assert (await client.complete(uri, 0, 2))["items"] == []
+    assert (await client.request("carpo/listKernelSpecs", {}))["specs"]
+    endless = str(tmp_path / "kernel.json")
+    for method, key in (
+        ("carpo/startKernel", "specPath"),
+        ("carpo/attachKernel", "connectionFile"),
+    ):
+        error = await client.fail(method, {key: endless})
+        assert (error.code, "no regular file" in error.message) == (1002, True)
 
 
 async def test_the_file_of_a_project_names_no_program(spawn: Spawn, tmp_path: Path) -> None:
