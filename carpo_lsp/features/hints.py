@@ -9,7 +9,7 @@ from lsprotocol import types
 
 from carpo_lsp.features import texts, tracebacks
 from carpo_lsp.features.shown import shown
-from carpo_lsp.journal.lines import SERVER_ENDED
+from carpo_lsp.journal.lines import NOT_WRITTEN, SERVER_ENDED
 
 if TYPE_CHECKING:
     from carpo_lsp.features.shown import Shown
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = 40
 """Columns of a short result: clients cut what is longer."""
+
+DEATHS: Final = {SERVER_ENDED: "✗ the server ended", NOT_WRITTEN: "✗ end not written"}
+"""What is shown of executions of which the journal does not tell the end."""
 
 TOOLTIP: Final = 2000
 """Characters of a tooltip."""
@@ -75,11 +78,16 @@ def short_result(each: Shown, now: float) -> str:
         return texts.clipped(("stale " if each.state == "stale" else "") + text, COLUMNS)
     if prompt := texts.without_escapes(record.prompt).strip():
         return texts.clipped(f"⏳ {prompt}", COLUMNS)
-    return texts.clipped(state_words(each, now), COLUMNS)
+    return texts.clipped(_words(each, now), COLUMNS)
 
 
 def state_words(each: Shown, now: float) -> str:
-    """A cell's state with its count and time: `✓ In[3] 1.2 s`, `⏳ 12 s`, `stale In[3]`."""
+    """A cell's state with its count and time: `✓ In[3] 1.2 s`, `⏳ 12 s`, `stale In[3]`. What an
+    earlier server ran is marked: its kernel may be gone."""
+    return _words(each, now) + (", earlier" if each.record.restored else "")
+
+
+def _words(each: Shown, now: float) -> str:
     record = each.record
     count = "" if record.execution_count is None else f" In[{record.execution_count}]"
     took = "" if record.duration_ms is None else f" {duration(record.duration_ms / 1000)}"
@@ -99,8 +107,7 @@ def state_words(each: Shown, now: float) -> str:
         case "aborted":
             return "✗ not run"
         case "died":
-            ended = (record.error or {}).get("ename") == SERVER_ENDED
-            return "✗ the server ended" if ended else "✗ the kernel died"
+            return DEATHS.get((record.error or {}).get("ename", ""), "✗ the kernel died")
 
 
 def duration(seconds: float) -> str:

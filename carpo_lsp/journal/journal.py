@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import attrs
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.journal import reading, sessions
 from carpo_lsp.journal.changes import Changes
 from carpo_lsp.journal.lines import Entry, KernelName, Place, key_of, line
@@ -23,7 +24,7 @@ from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.spool import Spool, weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from carpo_lsp.kernels.events import Event, Output
@@ -71,8 +72,9 @@ class Journal:
 
     Lines wait in memory while others are written: one thread at a time writes, so that their order
     is kept, and outputs that are undone meanwhile are never written. What is written is safe from
-    the end of this process; another thread brings what has ended to the disk. After a fault of the disk the
-    executions of that moment are given up, and the next one is tried again.
+    the end of this process; another thread brings what has ended to the disk. After a fault of the
+    disk the executions of that moment are given up, which is noted once it takes something again,
+    and the next one is tried again.
     """
 
     def __init__(self, folder: Path | None = None, policy: Policy | None = None) -> None:
@@ -87,6 +89,8 @@ class Journal:
         self._running: dict[str, _Known] = {}
         self._ended: Recent[str, _Known] = Recent(REMEMBERED)
         self._pending: dict[str, Batch] = {}
+        self._cut: dict[str, Batch] = {}
+        """The notes about those that were given up, not yet written."""
         self._bytes_waiting = 0
         """Bytes of outputs that wait."""
         self._urgent = asyncio.Event()
@@ -97,6 +101,7 @@ class Journal:
         self._syncing: asyncio.Task[None] | None = None
         self._troubled = False
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         # Wall-clock time that never runs backwards.
         self._began, self._clock = datetime.now(UTC), time.monotonic()
 
@@ -153,7 +158,7 @@ class Journal:
     def hide(self, execution_id: str) -> None:
         """An ended execution's user has cleared what it showed."""
         known = self._ended.pop(execution_id, None)
-        if known is not None and self._open_session():
+        if known is not None and not self._closed and self._open_session():
             self._batch(known).after.append(line("hide", known.entry.msg_id))
             self._wake(urgent=True)
 
@@ -173,16 +178,25 @@ class Journal:
             await asyncio.wait([unwritten])
 
     async def close(self) -> None:
-        """Write what waits, and let go of the session."""
-        self._closed = True
-        self._urgent.set()
+        """Write what waits, and let go of the session. Who calls later waits for the same."""
+        if self._closing is None:
+            self._closed = True
+            self._urgent.set()
+            self._closing = asyncio.create_task(self._close(), name="end of the journal")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         try:
-            async with asyncio.timeout(CLOSING):
+            async with Deadline(CLOSING):
                 if self._writing is not None:
                     await asyncio.wait([self._writing])
                 if self._syncing is not None:
                     await asyncio.wait([self._syncing])
                 if self._store is not None:
+                    if self._cut:
+                        notes = list(self._cut.values())
+                        with contextlib.suppress(OSError):  # of which the user has been told
+                            await self._in_thread(self._store.write, notes, (), self.policy)
                     await self._in_thread(self._store.close, self.policy)
         except TimeoutError:
             log.error("The disk does not take the end of the journal in %s s", CLOSING)
@@ -289,12 +303,17 @@ class Journal:
             if not self._closed:
                 self._urgent.clear()
             batches, self._pending = list(self._pending.values()), {}
+            cut, self._cut = self._cut, {}
             self._bytes_waiting = 0
             self._under_way, self._waiting = self._waiting, None
             unended = [Batch(key=each.key, entry=each.entry) for each in self._running.values()]
             try:
-                ended = await self._in_thread(self._store.write, batches, unended, self.policy)
+                ended = await self._in_thread(
+                    self._store.write, [*cut.values(), *batches], unended, self.policy
+                )
             except OSError as error:
+                self._cut.update(cut)
+                self._note_cut((each.key, each.entry) for each in batches)
                 self._give_up(error)
             else:
                 self._sync_soon(ended)
@@ -325,8 +344,15 @@ class Journal:
             self._spool = KeptSpool(self._session, self._temporary)
         return True
 
+    def _note_cut(self, executions: Iterable[tuple[str, Entry]]) -> None:
+        for key, entry in executions:
+            note = line("cut", entry.msg_id)
+            self._cut[entry.msg_id] = Batch(key=key, entry=entry, after=[note])
+
     def _give_up(self, error: OSError) -> None:
         """What runs now has holes in the journal from here on; what runs next may do better."""
+        self._note_cut((each.key, each.entry) for each in self._pending.values())
+        self._note_cut((each.key, each.entry) for each in self._running.values())
         self._pending.clear()
         self._running.clear()
         _settle(self._waiting)

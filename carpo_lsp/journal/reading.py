@@ -28,6 +28,7 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """Bytes of outputs that are read for one document."""
 
 ENDED_REASON: Final = "The server ended while this ran; what it had shown until then was kept."
+CUT_REASON: Final = "The journal could not be written while this ran; how it ended is not known."
 
 
 @attrs.define
@@ -83,9 +84,13 @@ def ended(entry: Entry) -> Entry:
     """An execution as it is now that its server has gone: it has ended, if by that alone."""
     if entry.state in TERMINAL or entry.live:
         return entry
-    if entry.state == "queued":
+    if entry.cut:
+        ename, reason = lines.NOT_WRITTEN, CUT_REASON
+    elif entry.state == "queued":
         return attrs.evolve(entry, state="aborted")
-    error = {"ename": lines.SERVER_ENDED, "evalue": ENDED_REASON, "traceback": []}
+    else:
+        ename, reason = lines.SERVER_ENDED, ENDED_REASON
+    error = {"ename": ename, "evalue": reason, "traceback": []}
     return attrs.evolve(entry, state="died", error=error)
 
 

@@ -38,7 +38,11 @@ class Record:
         code: str,
         shelf: Shelf,
         texts: Spool | None = None,
+        *,
+        restored: bool = False,
     ) -> None:
+        self.restored = restored
+        """Whether an earlier process ran it."""
         self.kernel_id = kernel_id
         self.execution_id = execution_id
         self.code = code
@@ -134,7 +138,7 @@ class Transcript:
         """Records of executions of an earlier process, by the ids of their kernels and their own,
         and their code. They come before all others, and their ids may be taken again."""
         restored = {
-            execution_id: Record(kernel_id, execution_id, code, self._shelf)
+            execution_id: Record(kernel_id, execution_id, code, self._shelf, restored=True)
             for kernel_id, execution_id, code in executions
         }
         self._records = restored | self._records

@@ -112,10 +112,12 @@ async def test_everything_that_shows_results_shows_them_again(start: Any) -> Non
     document = await open_document(bench)
     assert told == [URI]
     assert labels(bench, document) == shown == ["→ a!", "✗ ValueError"]
-    assert [title for _, title in lenses(bench, document) if "In[" in title] != []
+    titles = [title for _, title in lenses(bench, document)]
+    assert [title.endswith(", earlier") for title in titles if "In[" in title] == [True, True]
     hover = result_hover(bench.workspace, document, Position(1, 0))
     assert hover is not None
     assert "a!" in hover.contents.value
+    assert ", earlier" in hover.contents.value
     (diagnostic,) = diagnostics_of(bench.workspace, document)
     assert diagnostic.message == "ValueError"
     path = results.write(bench.workspace, document)

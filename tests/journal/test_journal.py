@@ -13,7 +13,7 @@ from support import DEADLINE, Events, fake_spec, mode, names, read_json
 
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.journal import journal as module
-from carpo_lsp.journal import sessions
+from carpo_lsp.journal import reading, sessions
 from carpo_lsp.journal.journal import Journal
 from carpo_lsp.journal.lines import KernelName, Place
 from carpo_lsp.journal.pruning import Policy
@@ -217,6 +217,40 @@ async def test_a_full_disk_is_told_once_and_the_next_execution_is_tried_again(ro
     (trouble,) = bench.troubles
     assert trouble.startswith("The journal cannot be written: No space left on device.")
     assert list(read(root).values()) == [("running", []), ("ok", [text("kept")])]
+    cut, _ = reading.executions(root).entries.values()
+    assert (reading.ended(cut).error or {})["ename"] == "NotJournaled"
+
+
+async def test_a_full_disk_is_noted_when_the_server_ends(root: Path) -> None:
+    bench = Bench(root)
+    bench.begin("1")
+    await until_written(root, lambda all_: "running" in all_)
+    (file,) = sessions.files(sessions.sessions(root)[0])
+    kept = file.read_bytes()
+    file.unlink()
+    file.symlink_to("/dev/full")
+    bench.end("1")
+    await until(lambda: bench.troubles != [])
+    await idle(bench.journal)
+    file.unlink()
+    file.write_bytes(kept)
+    await bench.journal.close()
+    (cut,) = reading.executions(root).entries.values()
+    assert (reading.ended(cut).error or {})["ename"] == "NotJournaled"
+
+
+async def test_who_closes_it_again_waits_for_the_same_end(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(root)
+    bench.begin("1")
+    bench.end("1")
+    await asyncio.gather(bench.journal.close(), bench.journal.close())
+    await bench.journal.close()
+    bench.journal.hide("1")
+    assert caplog.messages == []
+    (session,) = sessions.sessions(root)
+    assert not sessions.in_use(session)
 
 
 async def until(wanted: Callable[[], bool]) -> None:
