@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 from pathlib import Path
@@ -17,6 +18,9 @@ GROWTH = {True: 32 * MIB, False: 12 * MIB}
 """Bytes by which the memory at the end may be above that after warming up, for a short run, which
 is too short to be warm, and a long one."""
 
+THREADS = 3 + (os.cpu_count() or 1) + 4
+"""The loop's, ZeroMQ's, and asyncio's pool, which grows with the work that comes together."""
+
 LONG = 300
 """Seconds from which on a run is long."""
 
@@ -29,9 +33,10 @@ async def test_soak(pytestconfig: pytest.Config) -> None:
     with tempfile.TemporaryDirectory(prefix="cs-") as folder:
         found = await soak.play(seconds, seed, Path(folder), slices)
     warm = found[slices // 3 :]
-    for name in ("descriptors", "children", "threads"):
+    for name in ("descriptors", "children"):
         counts = [each[name] for each in warm]
         assert max(counts) <= counts[0], name
+    assert max(each["threads"] for each in warm) <= THREADS
     assert all(each["tasks"] == warm[0]["tasks"] for each in warm)
     quarter = max(1, len(warm) // 4)
     first, last = (
