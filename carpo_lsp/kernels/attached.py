@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import zmq
+from traitlets import TraitError
 
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.files import read_text
@@ -15,8 +19,7 @@ from carpo_lsp.kernels.connection import Exit, OnMessage
 from carpo_lsp.kernels.heartbeat import PORT, until_gone
 from carpo_lsp.kernels.messages import Message, Request
 
-if TYPE_CHECKING:
-    import zmq
+log = logging.getLogger(__name__)
 
 ARRIVAL: Final = 5.0
 """Seconds within which the heartbeat of a kernel that is there is reached."""
@@ -25,6 +28,9 @@ ABSENCE: Final = 1.0
 """Seconds after which a kernel whose heartbeat has left counts as gone."""
 
 FIELDS: Final = ("transport", "ip", "shell_port", "iopub_port", "stdin_port", "control_port")
+
+UNUSABLE: Final = (zmq.ZMQError, TraitError, AttributeError, KeyError, TypeError, ValueError)
+"""What sockets and signatures raise for values that they cannot take."""
 
 
 def read_connection_file(path: str) -> dict[str, Any]:
@@ -73,7 +79,13 @@ class AttachedConnection:
     async def start(self) -> None:
         self._session, self._left = None, False
         self._replaced.clear()
-        self._channels = Channels(self._context, self._info, self._take, self.connection_file)
+        try:
+            self._channels = Channels(self._context, self._info, self._take, self.connection_file)
+        except UNUSABLE as error:
+            raise KernelStartFailed(
+                f"The connection file {self.connection_file!r} cannot be used: {error}.",
+                hint="give the file with which the kernel was started, as it was",
+            ) from error
         self._heart = asyncio.create_task(self._until_gone())
 
     def send(self, request: Request) -> None:
@@ -129,11 +141,15 @@ class AttachedConnection:
 
     async def _until_left(self) -> None:
         if PORT in self._info:
-            found = await until_gone(
-                self._context, self._info, ARRIVAL, ABSENCE, self._on_leave, self._on_return
-            )
-            if found or self._session is None:
-                return
+            try:
+                found = await until_gone(
+                    self._context, self._info, ARRIVAL, ABSENCE, self._on_leave, self._on_return
+                )
+            except UNUSABLE as error:
+                log.warning("%s has no heartbeat: %s", self.connection_file, error)
+            else:
+                if found or self._session is None:
+                    return
         await asyncio.Event().wait()  # it is there, but nothing would tell of its death
 
     def _on_leave(self) -> None:

@@ -33,6 +33,11 @@ def open_socket(
     Shell, control and stdin have one identity, by which a kernel routes its input requests.
     """
     socket = context.socket(SOCKET_TYPES[channel])
+    try:
+        secure(socket, info)
+    except BaseException:
+        socket.close()
+        raise
     socket.linger = 0
     # No high-water marks: past the default of 1,000 messages ZeroMQ drops output silently.
     socket.rcvhwm = 0
@@ -42,7 +47,6 @@ def open_socket(
         socket.subscribe(b"")
     else:
         socket.identity = identity
-    secure(socket, info)
     return socket
 
 

@@ -234,6 +234,49 @@ async def test_a_kernel_that_is_not_there(
     assert str(copy) not in [kernel.connection_file for kernel in frontend.list_kernels()]
 
 
+ADDRESS = {
+    **{"transport": "tcp", "ip": "127.0.0.1", "key": "k", "signature_scheme": "hmac-sha256"},
+    **{"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5},
+}
+CURVE = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"shell_port": value} for value in ("x", -1, None, [])),
+        *({"ip": value} for value in ("not a host", "*")),
+        *({"transport": "udp"}, {"signature_scheme": "none"}),
+        *({"curve_publickey": value} for value in ("short", 5, CURVE)),
+    ],
+)
+async def test_connection_files_with_wrong_values(
+    frontend: Frontend, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    file = tmp_path / "kernel.json"
+    file.write_text(json.dumps({**ADDRESS, **wrong}))
+    before = frontend.list_kernels()
+    with pytest.raises(KernelStartFailed, match="cannot be used") as caught:
+        await frontend.attach_kernel(str(file))
+    assert str(file) in caught.value.message
+    assert frontend.list_kernels() == before
+
+
+async def test_a_heartbeat_with_a_wrong_address(
+    frontend: Frontend, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would only have told of the kernel's death."""
+    kernel = await frontend.start_kernel(str(FAKE))
+    content = read_json(frontend.get_kernel(kernel).connection_file)
+    file = tmp_path / "kernel.json"
+    file.write_text(json.dumps({**content, "hb_port": "x"}))
+    async with Frontend() as other:
+        attached_id = await other.attach_kernel(str(file))
+        assert (await other.execute_code(attached_id, "result 1")).state == "ok"
+    assert f"{file} has no heartbeat" in caplog.text
+    await frontend.shutdown_kernel(kernel)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
