@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -34,18 +35,39 @@ def jupyter_folders() -> Iterator[Path]:
         patch.setenv("JUPYTER_CONFIG_DIR", str(folder / "config"))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv(MARK, str(runtime))
         yield runtime
     shutil.rmtree(folder)
 
 
+MARK = "CARPO_TEST_RUN"
+"""A variable in the environment of all that a run of the tests starts: what is kept is nobody's
+child."""
+
+
 @pytest.fixture(autouse=True)
-def _no_process_left() -> Iterator[None]:
+def _no_process_left(jupyter_folders: Path) -> Iterator[None]:
     """A test ends the processes it started. Those of a wider fixture are older than the test."""
-    me = psutil.Process()
-    before = {child.pid for child in me.children(recursive=True)}
+    before = {process.pid for process in started(jupyter_folders)}
     yield
-    left = [child for child in me.children(recursive=True) if child.pid not in before]
+    left = [process for process in started(jupyter_folders) if process.pid not in before]
     assert not left
+
+
+def started(folder: Path) -> list[psutil.Process]:
+    """What runs because of this run of the tests: below this process, or marked with a folder."""
+    me = psutil.Process()
+    below = {child.pid for child in me.children(recursive=True)}
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid in below or (
+                process.pid != me.pid
+                and process.create_time() >= me.create_time()
+                and process.environ().get(MARK) == str(folder)
+            ):
+                found.append(process)
+    return found
 
 
 @pytest.fixture
