@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ def read_project(folder: Path) -> tuple[Layer | None, list[str]]:
                 return None, [f"{name}: not UTF-8 text; its settings are left out."]
             if keys and "carpo" not in text:
                 continue
+            import tomllib  # few projects have such settings, and each start would pay for it
+
             try:
                 section = _section(tomllib.loads(text), *keys)
             except tomllib.TOMLDecodeError as error:

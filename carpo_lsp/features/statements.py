@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from importlib import import_module, metadata
+from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -224,6 +224,8 @@ def _parser(language: str) -> Any:
     Versions of the pack from 1.0 on have no grammars of their own but fetch them from the
     network when they are used: those are not asked.
     """
+    from importlib import metadata  # only now: it reads e-mail headers and archives
+
     name = GRAMMARS.get(language)
     try:
         if name is None or not metadata.version(PACK).startswith("0."):

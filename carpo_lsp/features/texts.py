@@ -11,8 +11,6 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
-from carpo_lsp.features.tables import tables_to_markdown
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -161,6 +159,8 @@ def markdown(output: Output) -> str:
     data = output.get("data") or {}
     html, marked, text = (data.get(f"text/{kind}") for kind in ("html", "markdown", "plain"))
     if isinstance(html, str) and "<table" in html.lower():
+        from carpo_lsp.features.tables import tables_to_markdown
+
         if tables := tables_to_markdown(html):
             return neutral(bounded(tables))
     if isinstance(marked, str) and not (isinstance(text, str) and not _is_bare_repr(text)):

@@ -8,7 +8,6 @@ import fcntl
 import logging
 import os
 import re
-import secrets
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +43,7 @@ class Session:
         root.chmod(0o700)
         # To the microsecond: one may begin right after another's end, and is read after it.
         began = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        name = f"{began}-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{began}-{os.getpid()}-{os.urandom(4).hex()}"
         new = Path(tempfile.mkdtemp(prefix=".", dir=root))
         self.folder = root / name
         self._lock = os.open(new / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

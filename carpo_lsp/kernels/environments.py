@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shlex
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -309,6 +308,8 @@ def _argv(python: Path) -> tuple[str, ...]:
 
 
 def _toml(text: str) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
