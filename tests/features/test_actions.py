@@ -101,6 +101,7 @@ async def test_outside_a_fence_what_runs_can_be_answered_and_interrupted(bench: 
     bench.kernels[0].ask("Name? ")
     assert kinds(ask(bench, (0, 0))) == ["input.answer", "kernel.interrupt"]
     bench.kernels[0].finish("done\n")
+    await bench.settle()
     assert ask(bench, (0, 0)) == []
 
 
@@ -244,6 +245,7 @@ async def test_what_depends_on_the_kernel(bench: Scripted) -> None:
 
     await bench.call("answer", *answer.command.arguments)
     kernel.finish("done\n")
+    await bench.settle()
     assert kernel.answers == ["last"]
     assert kinds(ask(bench, (6, 0))) == [
         *("run.all", "output.show", "kernel.restart", "kernel.select")

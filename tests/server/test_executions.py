@@ -93,6 +93,8 @@ async def test_the_queue(server: Wire, python: str) -> None:
     first = await server.execute(python, "input('first')")
     waiting = [await server.execute(python, f"print({number})") for number in range(3)]
     await server.until_prompt(first)
+    for each in waiting:
+        await server.until_state(each, "queued")
     assert [server.of(each)[0].get("queuePosition") for each in (first, *waiting)] == [0, 1, 2, 3]
     assert [server.states(each) for each in waiting] == [["queued"]] * 3
     assert (await server.kernels())[python]["pending"] == 4

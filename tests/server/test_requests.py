@@ -29,6 +29,7 @@ KERNEL = {
     "language",
     "status",
     "owned",
+    "kept",
     "connectionFile",
     "pid",
     "documents",
