@@ -58,6 +58,12 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(linked), target
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    listed = (ROOT / "README.md").read_text().partition("## Read on")[2]
+    pages = {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")}
+    assert pages <= set(re.findall(r"\]\((docs/[^)]+)\)", listed))
+
+
 def test_the_first_command_of_the_readme_prints_what_the_readme_shows() -> None:
     (_, command), (_, shown), *_ = code_blocks(ROOT / "README.md")
     script = command.split()[-1]
