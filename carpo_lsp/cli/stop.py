@@ -32,7 +32,7 @@ def stop(ids: tuple[str, ...], all_: bool, force: bool) -> int:
       0    they have ended
       2    nothing has been ended, and why
     """
-    if bool(ids) == all_:
+    if bool(ids) == all_ or "" in ids:  # an empty one is a variable that is not set
         raise UserError(f"give the id of a kernel, or --all; {LIST_HINT}")
     return asyncio.run(_stop(ids, force=force))
 

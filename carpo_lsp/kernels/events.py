@@ -21,6 +21,7 @@ Cause = Literal[
     "outOfMemory",
     "lost",
     "outputLost",
+    "notKept",
     "interrupt",
     "limit",
     "start",

@@ -31,6 +31,9 @@ SOCKET: Final = "keeper"
 REMEMBERED: Final = 30 * 24 * 3600
 """Seconds for which the last output of a kernel waits for its document to be opened."""
 
+UNFINISHED: Final = 3600
+"""Seconds that a folder may be without an entry before it is one that a crash has left."""
+
 Bound = tuple[str, str | None]
 """URI of a document, and the language of its code that a kernel runs; None for all."""
 
@@ -153,6 +156,10 @@ class Registry:
         for entry in tuple(self.entries()):
             if not entry.alive and not self._is_worth_telling(entry.kernel_id):
                 self.remove(entry.kernel_id)
+        with contextlib.suppress(OSError):
+            for folder in tuple(self.root.iterdir()):
+                if _is_abandoned(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _is_worth_telling(self, kernel_id: str) -> bool:
         logs = [self.folder(kernel_id) / name for name in (CURRENT, OLDER)]
@@ -175,6 +182,20 @@ def lock(folder: Path) -> int | None:
             return None
         raise
     return descriptor
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether a crash has left a folder without an entry, and nobody is about to write one."""
+    try:
+        old = time.time() - folder.stat().st_mtime > UNFINISHED
+        if not old or (folder / ENTRY).exists() or not folder.is_dir():
+            return False
+        descriptor = lock(folder)
+    except OSError:
+        return False
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is not None
 
 
 def remove(folder: str) -> None:

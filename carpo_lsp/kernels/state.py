@@ -209,7 +209,7 @@ class KernelState:
         try:
             await self._give(self._connection, keep, info)
         except CarpoError as error:
-            self.warn(f"The kernel ends with the editor: {error.message}")
+            self.warn(f"The kernel ends with the editor: {error.message}", "notKept")
 
     def _on_gap(self, reason: str) -> None:
         self._announce(Why(reason, "outputLost"))

@@ -16,7 +16,7 @@ import pytest
 from lsp_clients import Wire
 from support import gone, mode, names
 
-from carpo_lsp.kernels.registry import Registry
+from carpo_lsp.kernels.registry import Registry, lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -579,6 +579,7 @@ async def test_a_kernel_that_ends_with_its_server_is_listed_and_not_stopped(desk
     ("arguments", "told"),
     [
         ((), "give the id of a kernel, or --all"),
+        (("",), "give the id of a kernel, or --all"),
         (("--all", "abc"), "give the id of a kernel, or --all"),
         (("abc",), "no kernel has an id that begins with 'abc'"),
     ],
@@ -683,6 +684,21 @@ async def test_kernels_that_ended_with_the_machine_are_swept(desk: Desk) -> None
     assert len(desk.left()) == 3, "the entry, the connection file, the temporary folder"
     await desk.editor(None)
     assert desk.left() == []
+
+
+async def test_what_a_crash_has_left_in_the_registry_is_swept(desk: Desk) -> None:
+    for name in ("left", "new", "used"):
+        (desk.registry.root / name).mkdir(parents=True)
+    for name in ("left", "used"):
+        os.utime(desk.registry.root / name, (0, 0))
+    held = lock(desk.registry.folder("used"))
+    assert held is not None
+    os.utime(desk.registry.root / "used", (0, 0))
+    desk.registry.sweep()
+    assert sorted(names(desk.registry.root)) == ["new", "used"]
+    os.close(held)
+    for name in ("new", "used"):
+        desk.registry.forget(name)
 
 
 async def test_only_the_user_can_read_what_is_kept(desk: Desk) -> None:
