@@ -63,8 +63,8 @@ async def test_the_states_of_a_cell(bench: Scripted) -> None:
         assert hints(bench, document)[0][2] == "⏳ waits for input"
         await bench.call("answer", "x")
     bench.kernels[0].finish()
-    assert hints(bench, document)[0][2] == "✓"
     await bench.settle()
+    assert hints(bench, document)[0][2] == "✓"
     bench.kernels[0].finish(status="error", ename="E", evalue="v\nw", traceback=[])
     assert hints(bench, document)[1][2] == "✗ E: v"
     await run(bench, document, 0)
@@ -159,6 +159,7 @@ async def test_lenses_run_cells_and_tell_how_they_are(bench: Scripted) -> None:
     await run(bench, document, 3)
     assert (3, "⏳ running") in lenses(bench, document)
     bench.kernels[0].finish(status="error", ename="E", evalue="", traceback=[])
+    await bench.settle()
     [title] = [title for _, title in lenses(bench, document) if "In[" in title]
     assert title.startswith("✗ error In[1] ")
 
