@@ -20,6 +20,9 @@ from real_kernels import KERNELS
 COMPONENTS: Final = {
     "needs_r": "R with IRkernel",
     "needs_nvim": "Neovim 0.11 or newer",
+    "needs_emacs": "Emacs 28.1 or newer with eglot, lsp-mode and markdown-mode",
+    "needs_helix": "Helix 25.01 or newer",
+    "needs_vim": "Vim 9 with jobs and ALE",
     "needs_tmux": "tmux",
     **{kernel.marker: f"the kernel {kernel.title}" for kernel in KERNELS if not kernel.system},
 }
@@ -31,7 +34,10 @@ def missing() -> dict[str, str]:
     """The components that are not here, by their markers."""
     found = {
         "needs_r": _has_r(),
-        "needs_nvim": _has_nvim(),
+        "needs_nvim": _version("nvim") >= (0, 11),
+        "needs_emacs": _has_emacs(),
+        "needs_helix": _version("hx") >= (25, 1),
+        "needs_vim": _has_vim(),
         "needs_tmux": shutil.which("tmux") is not None,
         **{kernel.marker: kernel.installed for kernel in KERNELS if not kernel.system},
     }
@@ -45,15 +51,45 @@ def program(name: str) -> str:
     return shutil.which(name, path=beside) or shutil.which(name) or name
 
 
-def _has_nvim() -> bool:
+def _version(name: str) -> tuple[int, ...]:
+    """What a program's `--version` says; nothing where there is no such program."""
     try:
         done = subprocess.run(
-            [program("nvim"), "--version"], capture_output=True, text=True, check=True, timeout=30
+            [program(name), "--version"], capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    version = done.stdout.split()[1].lstrip("v").split("-")[0]
+    return tuple(map(int, version.split(".")))
+
+
+def _has_vim() -> bool:
+    found = "has('patch-9.0.0') && has('job') && exists(':ALEHover')"
+    look = ["-c", "silent! packadd ale", "-c", f"if {found} | quitall! | else | cquit | endif"]
+    try:
+        subprocess.run(
+            [program("vim"), "--clean", "-es", *look], capture_output=True, check=True, timeout=30
         )
     except (OSError, subprocess.SubprocessError):
         return False
-    version = done.stdout.split()[1].lstrip("v").split("-")[0]
-    return tuple(map(int, version.split("."))) >= (0, 11)
+    return True
+
+
+def _has_emacs() -> bool:
+    found = """(progn (package-initialize)
+        (kill-emacs (if (and (version<= "28.1" emacs-version) (locate-library "eglot")
+                             (locate-library "lsp-mode") (locate-library "markdown-mode"))
+                        0 1)))"""
+    try:
+        subprocess.run(
+            [program("emacs"), "--batch", "--eval", found],
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 def _has_r() -> bool:
