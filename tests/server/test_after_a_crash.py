@@ -87,7 +87,7 @@ async def test_a_server_that_is_killed_in_the_middle_of_a_cell(
 ) -> None:
     client = await new_client(spawn, tmp_path)
     await run_all(client)
-    await until_journaled(tmp_path, '"text": "so far')
+    await until_journaled(tmp_path, '"text":"so far')
     before = await of_document(client)
     await kill(client)
     for path in journal(tmp_path):
@@ -116,7 +116,7 @@ async def test_a_server_that_is_killed_in_the_middle_of_a_cell(
 async def test_a_client_with_nothing_of_ours_sees_it_too(spawn: Spawn, tmp_path: Path) -> None:
     client = await new_client(spawn, tmp_path)
     await run_all(client)
-    await until_journaled(tmp_path, '"text": "so far')
+    await until_journaled(tmp_path, '"text":"so far')
     await kill(client)
     client = await new_client(spawn, tmp_path, {})
     client.open(URI, TEXT, "fake")
@@ -147,7 +147,7 @@ async def test_two_servers_at_once(spawn: Spawn, tmp_path: Path) -> None:
     await first.command("runCell", {"uri": URI, "line": 0})
     await first.until(lambda _, params: params.get("state") == "ok")
     await first.command("runCell", {"uri": URI, "line": 4})
-    await until_journaled(tmp_path, '"text": "so far')
+    await until_journaled(tmp_path, '"text":"so far')
     second.open(URI, TEXT, "fake")
     found = await of_document(second)
     assert [each["state"] for each in found] == ["ok"], "what runs is the other's"

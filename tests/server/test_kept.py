@@ -185,6 +185,8 @@ async def desk() -> AsyncIterator[Desk]:
         finally:
             for client in desk.clients:
                 await client.close()
+            for keeper in desk.keepers():
+                keeper.resume()  # a test that failed may have left it stopped
             stopped = await desk.carpo("stop", "--all", "--force")
             for keeper in desk.keepers():
                 await gone(keeper.pid)
