@@ -89,7 +89,12 @@
   (carpo-test-see "▏ 0\\'")
   (carpo-run)
   (carpo-test-see "▏ 1\\'")
-  (should (= (length (carpo-test-overlays)) 1)))
+  (should (= (length (carpo-test-overlays)) 1))
+  ;; eglot tells the server of edits only after a while.
+  (goto-char (point-max))
+  (insert "'edited'\n")
+  (carpo-run)
+  (carpo-test-see "▏ 'edited'\\'"))
 
 (ert-deftest carpo-test-an-error-at-its-line ()
   (carpo-setup)
