@@ -39,7 +39,7 @@ SVG: Final = """\
 white-space:pre}}{styles}</style>
 <defs>{lines}</defs>
 <rect width="100%" height="100%" rx="8" fill="#18181b"/>
-<g transform="translate({terminal_x},8)">{backgrounds}{matrix}</g>
+<g transform="translate({terminal_x},0)">{backgrounds}{matrix}</g>
 </svg>
 """
 """How a screenshot is laid out: no frame, and no fonts from the network."""
@@ -51,8 +51,11 @@ set -g terminal-overrides ",*:RGB"
 set -g status off
 set -s escape-time 0
 set -g remain-on-exit on
-set-hook -g pane-died "wait-for -S ended"
 """
+
+AND_TELL: Final = ["/bin/sh", "-c", '"$@"; tmux wait-for -S ended', "sh"]
+"""Runs a program and signals its end. tmux itself has no hook for it before it has collected the
+program's status, which some systems let it miss."""
 
 
 class Screen:
@@ -80,7 +83,9 @@ class Screen:
         self._env = {**env, "TERM": "xterm-256color"}
         self.columns, self.rows = columns, rows
         size = ["-x", str(columns), "-y", str(rows)]
-        self._call("new-session", "-d", "-s", "test", *size, "-c", str(cwd), *map(str, command))
+        self._call(
+            "new-session", "-d", "-s", "test", *size, "-c", str(cwd), *AND_TELL, *map(str, command)
+        )
         self._watcher = subprocess.Popen(
             [*self._tmux, "-C", "attach-session", "-r", "-t", "test"],
             stdin=subprocess.PIPE,
