@@ -20,10 +20,12 @@ class Setup(NamedTuple):
 
 SETUPS: Final = {
     "ale": Setup(
-        "~/.vimrc",
+        "~/.vimrc, where ALE is loaded",
         """\
-call ale#linter#Define('python', #{name: 'carpo', lsp: 'stdio', executable: 'carpo-lsp',
-    \\ command: '%e', project_root: {buffer -> expand('#' .. buffer .. ':p:h')}})
+for filetype in ['python', 'r', 'markdown', 'quarto', 'rmd']
+  call ale#linter#Define(filetype, #{name: 'carpo', lsp: 'stdio', executable: 'carpo-lsp',
+      \\ command: '%e', project_root: {buffer -> expand('#' .. buffer .. ':p:h')}})
+endfor
 let g:ale_linters = {'python': ['carpo']}
 """,
         ":ALECodeAction, then Run cell",
@@ -53,7 +55,7 @@ let g:ale_linters = {'python': ['carpo']}
 command = "carpo-lsp"
 [[language]]
 name = "python"
-language-servers = ["basedpyright", "ruff", "carpo"]
+language-servers = ["carpo", "basedpyright", "ruff"]
 """,
         "Space a, then Run cell",
     ),
