@@ -92,11 +92,13 @@ def test_a_script_on_the_screen(
     leave(screen)
 
 
-def test_what_was_typed_last_is_run(editor: Callable[[str, str], Screen]) -> None:
+def test_what_was_changed_last_is_run(editor: Callable[[str, str], Screen]) -> None:
     screen = editor("fish.py", "print('nothing')\n")
-    screen.type("Sprint('typed')")
-    screen.keys("Escape", "F5")
-    screen.until(r"^-- ?print\('typed'\) +> → typed$")
+    screen.keys("F5")
+    screen.until(r"^-- ?print\('nothing'\) +> → nothing$")
+    screen.type("$2hx")  # ALE would tell this a moment later
+    screen.keys("F5")
+    screen.until(r"> → nothin$")
     leave(screen)
 
 
