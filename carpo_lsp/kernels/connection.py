@@ -44,9 +44,10 @@ class Running:
     """When it was started, ISO 8601, UTC."""
     gap: str | None
     """What of its messages nobody has taken in and could not be kept, in a sentence."""
-    begin: Callable[[OnMessage], None]
+    begin: Callable[[OnMessage, Callable[[], None]], None]
     """Has what it has sent meanwhile given out from now on; gets the execute requests of the
-    servers that have left, in their places among the messages."""
+    servers that have left, in their places among the messages. The other callback is called behind
+    all that."""
 
 
 class Connection(Protocol):

@@ -220,10 +220,10 @@ class Life:
 
     def _go_on(self, running: Running) -> None:
         """Take in what the kernel has done since its last server left."""
-        self._executions.open(running.execution_count)
+        self._executions.open(running.execution_count, resuming=True)
         if running.gap is not None:
             self._announce(Why(running.gap, "outputLost"))
-        running.begin(self._executions.resume)
+        running.begin(self._executions.resume, self._executions.go_on)
 
     def _is_stopped(self) -> bool:
         """Whether the system lets the kernel's process do nothing, which is not its fault."""

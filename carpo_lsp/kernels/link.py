@@ -94,6 +94,7 @@ class Link(asyncio.Protocol):
         self._codec = codec
         self._on_request: OnMessage = on_message
         self._on_message = on_message
+        self._on_present: Callable[[], None] = _nothing
         self._loop = asyncio.get_running_loop()
         self._status: asyncio.Future[KeeperStatus] = self._loop.create_future()
         self._begun: asyncio.Future[Begun] = self._loop.create_future()
@@ -176,11 +177,15 @@ class Link(asyncio.Protocol):
         """Leave out what another link has given out, whose keeper is gone."""
         self._known = lost._last_id or None
 
-    def release(self, on_request: OnMessage) -> None:
+    def release(self, on_request: OnMessage, on_present: Callable[[], None] | None = None) -> None:
         """Give out what comes. `on_request` gets the execute requests of servers that have left,
-        in their places among the messages."""
+        in their places among the messages; `on_present` is called behind the last message that
+        had come before us."""
         self._on_request = on_request
+        self._on_present = on_present or _nothing
         self._held = False
+        if self._position >= self._backlog_end:
+            self._reach_present()
         self._take_soon()
 
     @property
@@ -281,7 +286,7 @@ class Link(asyncio.Protocol):
             self._position += record.size
             self._take_record(record)
             if self._position >= self._backlog_end:
-                self._ask_again()
+                self._reach_present()
         if self._transport is not None:
             # A kernel that floods is held up by its keeper's log, not in our memory.
             if self._records:
@@ -291,6 +296,7 @@ class Link(asyncio.Protocol):
         if self._records:
             self._take_soon()
         elif self._transport is None and not self.ended.done():
+            self._reach_present()
             self.ended.set_result(None)
 
     def _take_record(self, record: Record) -> None:
@@ -320,11 +326,17 @@ class Link(asyncio.Protocol):
             reason, printed, cause = (each.decode("utf-8", "replace") for each in record.frames)
             self.ended.set_result(Ended(reason, printed, cast("Cause", cause)))
 
-    def _ask_again(self) -> None:
-        """A prompt of the past that nobody has answered."""
+    def _reach_present(self) -> None:
+        """The past is over; a prompt of it that nobody has answered is asked now."""
         prompt, self._prompt = self._prompt, None
         if prompt is not None:
             self._on_message(prompt)
+        on_present, self._on_present = self._on_present, _nothing
+        on_present()
+
+
+def _nothing() -> None:
+    """The present is reached once."""
 
 
 def _object(record: Record) -> dict[str, Any]:

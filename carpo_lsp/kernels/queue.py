@@ -58,6 +58,7 @@ class ExecutionQueue:
         self._emit = emit
         self._changed = changed
         self._open = False
+        self._resuming = False
         self._waiting: deque[Execution] = deque()
         self._current: Execution | None = None
         self._probe: Probe | None = None
@@ -109,10 +110,17 @@ class ExecutionQueue:
             return None
         return current.execution_id, current.seconds
 
-    def open(self, execution_count: int | None) -> None:
-        """The kernel is ready: send what waits. The count is known only of a new kernel."""
+    def open(self, execution_count: int | None, *, resuming: bool = False) -> None:
+        """The kernel is ready: send what waits, when `resuming` only after `go_on`. The count is
+        known only of a new kernel."""
         self._open = self._new = True
+        self._resuming = resuming
         self.execution_count = execution_count
+        self._pump()
+
+    def go_on(self) -> None:
+        """What had been sent to the kernel before has been resumed."""
+        self._resuming = False
         self._pump()
 
     def close(self, reason: str, stderr_tail: str = "") -> None:
@@ -231,7 +239,7 @@ class ExecutionQueue:
         return True
 
     def _pump(self) -> None:
-        if self._current is not None or not self._waiting or not self._open:
+        if self._current is not None or not self._waiting or not self._open or self._resuming:
             return
         self._tell(self._externals.end_late())
         self._externals.mark()

@@ -233,6 +233,22 @@ async def test_what_runs_goes_on_and_is_shown_in_the_next_editor(
     assert [each["executionCount"] for each in shown["executions"]] == [1, 2, 3]
 
 
+async def test_code_that_is_run_at_once_waits_for_what_runs(desk: Desk) -> None:
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    execution_id = await desk.run(first, 3)
+    await first.until_text(execution_id, "2")
+    await desk.leave(first, "killed")
+    second = await desk.editor()
+    last = await second.execute(desk.uri(), "print('after', x)")
+    await second.until_text(execution_id, "2")
+    desk.flag.touch()
+    assert (await second.until_done(execution_id))["state"] == "ok"
+    await second.until_done(last)
+    assert second.text(execution_id).split() == ["0", "1", "2", "3", "4", "5"]
+    assert second.text(last) == "after 2\n"
+
+
 @pytest.mark.parametrize(
     ("how", "language"),
     [
