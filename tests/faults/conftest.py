@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-pytest.register_assert_rewrite("home", "invariants", "lsp_clients", "rounds", "session", "soak")
+pytest.register_assert_rewrite("home", "invariants", "rounds", "session", "soak")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -99,6 +99,7 @@ async def test_a_fence_in_a_quote(bench: Scripted) -> None:
     await bench.call("runCell", {"uri": document.uri, "line": 1})
     caret = "  Cell In[1], line 2\n    (b\n    ^\nSyntaxError: '(' was never closed\n"
     bench.kernels[0].finish(**failure(caret, ename="SyntaxError", evalue="'(' was never closed"))
+    await bench.settle()
     assert found(bench, document) == [(2, 4, 5, "SyntaxError: '(' was never closed")]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,10 @@ def block(folder: Path) -> None:
     folder.write_text("a file where the folder should be")
 
 
+def pages(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.md"))
+
+
 def read(path: Path | None) -> str:
     assert path is not None
     return path.read_text()
@@ -81,7 +86,7 @@ async def test_there_is_no_file_before_there_is_a_result(bench: Scripted, state:
     assert results.write(bench.workspace, document) is None
     await run(bench, document, 0)
     assert results.write(bench.workspace, document) is None
-    assert list(state.parent.glob("state")) == []
+    assert pages(state) == []
 
 
 async def test_pictures_are_files_beside_it_while_they_are_shown(bench: Scripted) -> None:
@@ -148,6 +153,7 @@ async def test_a_full_disk_is_told(bench: Scripted, state: Path) -> None:
     bench.run = lambda code: code
     document = bench.open(TEXT)
     await run(bench, document, 0)
+    shutil.rmtree(state)
     block(state)
     assert "cannot be written" in await bench.refused("showOutput", {"uri": document.uri})
 

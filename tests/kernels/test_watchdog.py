@@ -297,7 +297,9 @@ def test_a_folder_of_our_own(tmp_path: Path) -> None:
 def watchdogs() -> list[int]:
     """The process ids of this process's watchdogs."""
     return [
-        child.pid for child in psutil.Process().children() if watchdog.__file__ in child.cmdline()
+        child.pid
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and watchdog.__file__ in child.cmdline()
     ]
 
 
