@@ -17,7 +17,7 @@ import attrs
 
 from carpo_lsp.errors import CarpoError, KernelStartFailed
 from carpo_lsp.kernels import environments
-from carpo_lsp.settings import Kernel
+from carpo_lsp.workspace.settings import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

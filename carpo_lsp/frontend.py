@@ -24,9 +24,9 @@ from carpo_lsp.kernels.events import (
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
 from carpo_lsp.kernels.manager import CLOSING, USUAL, Connect, KernelManager, StartOptions
 from carpo_lsp.kernels.specs import canonical
-from carpo_lsp.kernels.spool import Spool
-from carpo_lsp.kernels.transcript import Record, Transcript
-from carpo_lsp.kernels.usage import Tree
+from carpo_lsp.kernels.supervision.usage import Tree
+from carpo_lsp.kernels.transcript.spool import Spool
+from carpo_lsp.kernels.transcript.transcript import Record, Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping

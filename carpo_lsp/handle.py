@@ -21,7 +21,7 @@ from carpo_lsp.kernels.events import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
 
-    from carpo_lsp.kernels.transcript import Record
+    from carpo_lsp.kernels.transcript.transcript import Record
 
 Subscribe = Callable[[Callable[[Event], None]], Callable[[], None]]
 """Takes a function that is to be called with every event, gives one that ends that."""

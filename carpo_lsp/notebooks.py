@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.cells import Cell, CellKind
     from carpo_lsp.documents.document import Document
     from carpo_lsp.kernels.events import Output
-    from carpo_lsp.kernels.transcript import Record
+    from carpo_lsp.kernels.transcript.transcript import Record
     from carpo_lsp.protocol import Kernel
 
 

@@ -21,7 +21,7 @@ from carpo_lsp.kernels.events import (
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Event
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

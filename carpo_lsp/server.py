@@ -14,7 +14,6 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from carpo_lsp import __version__, protocol
-from carpo_lsp.convert import describe, make_converter
 from carpo_lsp.errors import InvalidParams
 from carpo_lsp.features import (
     actions,
@@ -32,12 +31,19 @@ from carpo_lsp.features import (
     variables,
 )
 from carpo_lsp.features.commands import COMMANDS, Commands
-from carpo_lsp.jsonrpc import INVALID_REQUEST, METHOD_NOT_FOUND, NOT_INITIALIZED, Endpoint, RpcError
 from carpo_lsp.present import Presenter
 from carpo_lsp.protocol import to_wire
-from carpo_lsp.push import Pusher
-from carpo_lsp.transport import FrameParser, OnConnect, OnData
-from carpo_lsp.workspace import Workspace
+from carpo_lsp.wire.convert import describe, make_converter
+from carpo_lsp.wire.jsonrpc import (
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    NOT_INITIALIZED,
+    Endpoint,
+    RpcError,
+)
+from carpo_lsp.wire.push import Pusher
+from carpo_lsp.wire.transport import FrameParser, OnConnect, OnData
+from carpo_lsp.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -45,7 +51,7 @@ if TYPE_CHECKING:
     import cattrs
 
     from carpo_lsp.frontend import Frontend
-    from carpo_lsp.outbox import Outbox
+    from carpo_lsp.wire.outbox import Outbox
 
 Handler: TypeAlias = Callable[..., Any]
 Transport: TypeAlias = Callable[[OnConnect], Awaitable[None]]

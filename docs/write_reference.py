@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import attrs
 
-from carpo_lsp import settings
 from carpo_lsp.features.commands import COMMANDS
+from carpo_lsp.workspace import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent
 SETTINGS_HEAD = """\
 # Settings
 
-<!-- Written by docs/write_reference.py from carpo_lsp/settings.py; do not edit. -->
+<!-- Written by docs/write_reference.py from carpo_lsp/workspace/settings.py; do not edit. -->
 
 They come from these places, of which a later one goes before an earlier:
 

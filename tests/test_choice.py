@@ -11,7 +11,7 @@ from layouts import empty_home, make
 from carpo_lsp.choice import Choice, Choices, Wish, choose, environments_near, find_named
 from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
 from carpo_lsp.kernels.specs import SpecFinder
-from carpo_lsp.settings import Kernel
+from carpo_lsp.workspace.settings import Kernel
 
 if TYPE_CHECKING:
     from pathlib import Path

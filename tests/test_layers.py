@@ -23,14 +23,8 @@ LAYERS = (
     ("kernels",),
     ("documents",),
     ("journal",),
-    (
-        *("choice", "client", "features", "frontend", "handle", "kept", "live", "notebooks"),
-        *("project", "restoring", "runs", "settings", "trust", "workspace"),
-    ),
-    (
-        *("bodies", "convert", "jsonrpc", "outbox", "present", "push", "server", "traffic"),
-        *("tcp", "transport"),
-    ),
+    ("choice", "features", "frontend", "handle", "notebooks", "workspace"),
+    ("present", "server", "wire"),
     ("__main__", "cli"),
 )
 """The modules and packages of the top, from the lowest layer to the highest."""
@@ -118,7 +112,7 @@ def test_the_package_keeps_its_layers() -> None:
         ("kernels.new", "from carpo_lsp import frontend"),
         ("kernels.new", "from ..frontend import Frontend"),
         ("kernels.new", "from .. import frontend"),
-        ("kernels.new", "def f():\n    from carpo_lsp.workspace import Workspace"),
+        ("kernels.new", "def f():\n    from carpo_lsp.workspace.workspace import Workspace"),
         (
             "kernels.new",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import carpo_lsp.server",

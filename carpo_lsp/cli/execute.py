@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from carpo_lsp.cli.show import Display
     from carpo_lsp.frontend import Frontend
     from carpo_lsp.kernels.events import Event
-    from carpo_lsp.kernels.transcript import Record
+    from carpo_lsp.kernels.transcript.transcript import Record
 
 OBEY: Final = 5.0
 """Seconds a kernel has to end a cell that was interrupted because its time was up."""

@@ -48,8 +48,8 @@ def kernels(running: bool, as_json: bool) -> int:
 def _print_running(as_json: bool) -> int:
     import asyncio
 
-    from carpo_lsp.kernels.census import census
-    from carpo_lsp.kernels.registry import Registry
+    from carpo_lsp.kernels.kept.census import census
+    from carpo_lsp.kernels.kept.registry import Registry
     from carpo_lsp.protocol import to_wire
 
     registry = Registry()

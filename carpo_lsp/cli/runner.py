@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from carpo_lsp.cli.sources import Source
     from carpo_lsp.kernels.specs import Spec
-    from carpo_lsp.kernels.transcript import Record
+    from carpo_lsp.kernels.transcript.transcript import Record
     from carpo_lsp.protocol import Kernel
 
 

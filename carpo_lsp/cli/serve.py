@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from carpo_lsp.server import Transport
-    from carpo_lsp.traffic import TrafficLog
+    from carpo_lsp.wire.traffic import TrafficLog
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -129,7 +129,7 @@ def start_server(
     """Serve one client until it is gone; returns the exit code. Raises `UserError`."""
     import asyncio
 
-    from carpo_lsp.transport import serve_stdio
+    from carpo_lsp.wire.transport import serve_stdio
 
     if stdio and tcp is not None:
         raise UserError("--stdio and --tcp exclude each other.")
@@ -152,7 +152,7 @@ def start_server(
 
 def _on_tcp(host: str, port: int, token_file: Path | None) -> Transport:
     from carpo_lsp.cli.tokens import take_token
-    from carpo_lsp.tcp import serve_tcp
+    from carpo_lsp.wire.tcp import serve_tcp
 
     token, is_new = take_token(token_file)
     return functools.partial(serve_tcp, host=host, port=port, token=token, tell_token=is_new)
@@ -190,7 +190,7 @@ async def _serve(transport: Transport, trace: Path | None) -> int:
 
 
 def _open_trace(path: Path) -> TrafficLog:
-    from carpo_lsp.traffic import TrafficLog
+    from carpo_lsp.wire.traffic import TrafficLog
 
     try:
         return TrafficLog(path)

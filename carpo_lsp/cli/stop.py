@@ -12,7 +12,7 @@ from carpo_lsp.errors import CarpoError
 
 if TYPE_CHECKING:
     from carpo_lsp.frontend import Frontend
-    from carpo_lsp.kernels.registry import Entry
+    from carpo_lsp.kernels.kept.registry import Entry
 
 LIST_HINT = "`carpo-lsp kernels --running` lists them."
 
@@ -39,7 +39,7 @@ def stop(ids: tuple[str, ...], all_: bool, force: bool) -> int:
 
 async def _stop(ids: tuple[str, ...], *, force: bool) -> int:
     from carpo_lsp.frontend import Frontend
-    from carpo_lsp.kernels.census import census
+    from carpo_lsp.kernels.kept.census import census
 
     async with Frontend() as frontend:
         registry = frontend.manager.registry

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
     from carpo_lsp.kernels.state import KernelState
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 ANSWER: Final = "carpo.input.answer"
 RUN_CELL: Final = "carpo.run.cell"

@@ -16,7 +16,7 @@ from carpo_lsp.errors import InvalidParams
 
 if TYPE_CHECKING:
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 HELP = (
     "Place the cursor in a document and run the command from the code action menu, or give it "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.document import Document
     from carpo_lsp.documents.positions import Position
     from carpo_lsp.features.excerpt import Excerpt
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import attrs
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.features.excerpt import excerpt
 from carpo_lsp.features.sync import place_of
-from carpo_lsp.live import Entry, Fetched
+from carpo_lsp.workspace.live import Entry, Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from lsprotocol import types
 
     from carpo_lsp import protocol
-    from carpo_lsp.client import Client
     from carpo_lsp.documents.positions import Position
     from carpo_lsp.features.excerpt import Excerpt
     from carpo_lsp.kernels.state import KernelState
-    from carpo_lsp.live import Moment
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.client import Client
+    from carpo_lsp.workspace.live import Moment
+    from carpo_lsp.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

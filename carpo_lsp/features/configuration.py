@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol import types
 
-from carpo_lsp import settings
 from carpo_lsp.documents.uris import path_of
 from carpo_lsp.journal.pruning import Policy
-from carpo_lsp.project import read_project
+from carpo_lsp.workspace import settings
+from carpo_lsp.workspace.project import read_project
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 SOURCES: Final = ("options", "configuration")
 """What a client sends with `initialize`, and what it tells later, which goes before it."""

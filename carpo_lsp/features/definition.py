@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 MAX_FILE: Final = 5_000_000
 """Characters of a file that is searched for a source."""

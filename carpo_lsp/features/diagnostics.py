@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.document import Document
     from carpo_lsp.features.shown import Shown
     from carpo_lsp.features.tracebacks import Frame, Problem
-    from carpo_lsp.kernels.transcript import Record
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.kernels.transcript.transcript import Record
+    from carpo_lsp.workspace.workspace import Workspace
 
 SOURCE: Final = "carpo"
 

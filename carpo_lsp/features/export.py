@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.kernels.transcript import Record
+    from carpo_lsp.kernels.transcript.transcript import Record
     from carpo_lsp.notebooks import SourceCell
     from carpo_lsp.protocol import Kernel
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 
 def export_notebook(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:

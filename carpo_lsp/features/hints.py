@@ -13,7 +13,7 @@ from carpo_lsp.journal.lines import NOT_WRITTEN, SERVER_ENDED
 
 if TYPE_CHECKING:
     from carpo_lsp.features.shown import Shown
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 COLUMNS: Final = 40
 """Columns of a short result: clients cut what is longer."""

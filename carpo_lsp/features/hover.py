@@ -16,7 +16,7 @@ from carpo_lsp.features.sync import place_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 
 def hover(

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.kernels.registry import Entry
+    from carpo_lsp.kernels.kept.registry import Entry
     from carpo_lsp.kernels.specs import Spec
     from carpo_lsp.protocol import Kernel
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 NAME_KEYS = ("name", "kernel", "kernelId")
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.kernels.transcript import Record
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.kernels.transcript.transcript import Record
+    from carpo_lsp.workspace.workspace import Workspace
 
 
 def list_kernel_specs(

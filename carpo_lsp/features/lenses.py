@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 Lens = dict[str, Any]
 """A CodeLens as JSON: there may be thousands."""

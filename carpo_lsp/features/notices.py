@@ -11,7 +11,7 @@ from carpo_lsp.features.shown import find_execution, name_of
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import StateChanged
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 
 def on_end(workspace: Workspace, event: StateChanged) -> None:

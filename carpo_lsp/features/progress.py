@@ -17,7 +17,7 @@ from carpo_lsp.features.shown import find_execution, name_of
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import InputRequested, OutputChanged, StateChanged
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 PATIENCE: Final = 0.5
 """Seconds an execution runs before its progress is shown: what is quick would flicker."""

@@ -13,7 +13,7 @@ from carpo_lsp.features import texts
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import InputRequested
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from carpo_lsp.features.scan import expression_before
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from carpo_lsp.live import Fetched
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.live import Fetched
+    from carpo_lsp.workspace.workspace import Workspace
 
 DEADLINE: Final = 0.5
 """Seconds a kernel has: some clients show nothing of an item until it is resolved."""

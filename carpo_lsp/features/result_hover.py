@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.positions import Position
     from carpo_lsp.features.shown import Shown
     from carpo_lsp.kernels.events import Output
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

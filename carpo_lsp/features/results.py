@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.document import Document
     from carpo_lsp.features.shown import Shown
     from carpo_lsp.kernels.events import Output
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 FILE: Final = "results.md"
 

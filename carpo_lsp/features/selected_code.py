@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 
 @attrs.frozen

@@ -11,9 +11,9 @@ from carpo_lsp.documents.positions import Position, Range
 if TYPE_CHECKING:
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
-    from carpo_lsp.kernels.transcript import Record
-    from carpo_lsp.runs import CellState
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.kernels.transcript.transcript import Record
+    from carpo_lsp.workspace.runs import CellState
+    from carpo_lsp.workspace.workspace import Workspace
 
 MAX_PIECES: Final = 100
 """Statements and selections whose results are shown; of more, the last ones."""

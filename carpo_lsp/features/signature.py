@@ -18,8 +18,8 @@ from carpo_lsp.features.texts import fenced
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from carpo_lsp.client import Client
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.client import Client
+    from carpo_lsp.workspace.workspace import Workspace
 
 TRIGGERS: Final = ("(", ",")
 

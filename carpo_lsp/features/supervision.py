@@ -14,7 +14,7 @@ from carpo_lsp.features import texts
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import StatusChanged
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.cells import Cell
     from carpo_lsp.documents.document import Document
     from carpo_lsp.documents.positions import Range
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 WIDTH: Final = 60
 """Characters of a name; titles are for the reader of a list."""

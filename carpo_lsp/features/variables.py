@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.document import Document
     from carpo_lsp.features.queries import Variable
     from carpo_lsp.kernels.state import KernelState
-    from carpo_lsp.workspace import Workspace
+    from carpo_lsp.workspace.workspace import Workspace
 
 KINDS: Final = {
     "class": types.SymbolKind.Class,

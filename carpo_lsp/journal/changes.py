@@ -9,7 +9,7 @@ import attrs
 
 from carpo_lsp.journal.lines import line
 from carpo_lsp.kernels import outputs
-from carpo_lsp.kernels.spool import HEAD
+from carpo_lsp.kernels.transcript.spool import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from carpo_lsp.journal.sessions import KeptSpool, Session, journal_folder
 from carpo_lsp.journal.store import Batch, Store
 from carpo_lsp.kernels.events import TERMINAL, OutputChanged, StateChanged
 from carpo_lsp.kernels.recent import Recent
-from carpo_lsp.kernels.spool import Spool, weight
+from carpo_lsp.kernels.transcript.spool import Spool, weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Event, Output
     from carpo_lsp.kernels.execution import Execution
     from carpo_lsp.kernels.specs import Spec
-    from carpo_lsp.kernels.spool import SpooledText
-    from carpo_lsp.kernels.transcript import Record
+    from carpo_lsp.kernels.transcript.spool import SpooledText
+    from carpo_lsp.kernels.transcript.transcript import Record
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from carpo_lsp.kernels.spool import Spool
+from carpo_lsp.kernels.transcript.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

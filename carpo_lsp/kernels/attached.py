@@ -16,8 +16,8 @@ from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.files import read_text
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
-from carpo_lsp.kernels.heartbeat import PORT, until_gone
 from carpo_lsp.kernels.messages import Message, Request
+from carpo_lsp.kernels.supervision.heartbeat import PORT, until_gone
 
 log = logging.getLogger(__name__)
 

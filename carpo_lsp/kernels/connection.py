@@ -15,7 +15,7 @@ from carpo_lsp.kernels.messages import Message, Request
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Cause
-    from carpo_lsp.kernels.registry import Bound
+    from carpo_lsp.kernels.kept.registry import Bound
 
 OnMessage = Callable[[Message], None]
 

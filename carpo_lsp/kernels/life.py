@@ -11,10 +11,10 @@ import attrs
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, KernelStartFailed
-from carpo_lsp.kernels.death import Why, explain_death
 from carpo_lsp.kernels.lossless import prepare_output
 from carpo_lsp.kernels.startup import explain_end, explain_timeout, lost_a_port
-from carpo_lsp.kernels.usage import is_stopped
+from carpo_lsp.kernels.supervision.death import Why, explain_death
+from carpo_lsp.kernels.supervision.usage import is_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable

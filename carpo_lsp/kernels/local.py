@@ -19,18 +19,18 @@ from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
-from carpo_lsp.kernels.death import describe
 from carpo_lsp.kernels.ending import end_process
-from carpo_lsp.kernels.guard import Guard, OwnFolder
 from carpo_lsp.kernels.messages import Request
-from carpo_lsp.kernels.oom import OomKills
+from carpo_lsp.kernels.supervision.death import describe
+from carpo_lsp.kernels.supervision.guard import Guard, OwnFolder
+from carpo_lsp.kernels.supervision.oom import OomKills
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import zmq
 
-    from carpo_lsp.kernels.link import Link
+    from carpo_lsp.kernels.kept.link import Link
     from carpo_lsp.kernels.specs import Spec
 
 log = logging.getLogger(__name__)

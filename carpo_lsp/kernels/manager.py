@@ -13,11 +13,11 @@ import attrs
 from carpo_lsp.errors import KernelExists, KernelNotFound
 from carpo_lsp.kernels.connection import Keep
 from carpo_lsp.kernels.events import Event, StatusChanged
-from carpo_lsp.kernels.guard import Guard
-from carpo_lsp.kernels.registry import Registry
+from carpo_lsp.kernels.kept.registry import Registry
 from carpo_lsp.kernels.specs import Spec, SpecFinder
 from carpo_lsp.kernels.state import KernelState
-from carpo_lsp.kernels.usage import Trees
+from carpo_lsp.kernels.supervision.guard import Guard
+from carpo_lsp.kernels.supervision.usage import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import zmq
 
     from carpo_lsp.kernels.connection import Connection, OnMessage
-    from carpo_lsp.kernels.registry import Bound, Entry
+    from carpo_lsp.kernels.kept.registry import Bound, Entry
     from carpo_lsp.protocol import Limits
 
 log = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ class KernelManager:
         env: Mapping[str, str],
         entry: Entry | None = None,
     ) -> Connection:
-        from carpo_lsp.kernels.kept import KeepableConnection
+        from carpo_lsp.kernels.kept.keepable import KeepableConnection
 
         return KeepableConnection(
             spec,
@@ -258,7 +258,7 @@ class KernelManager:
         )
 
     async def _beat(self, connection_file: str) -> bool | None:
-        from carpo_lsp.kernels.heartbeat import beat
+        from carpo_lsp.kernels.supervision.heartbeat import beat
 
         return await beat(self.context, connection_file, BEAT)
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 from carpo_lsp import protocol
 from carpo_lsp.errors import CarpoError, KernelDied, KernelNotOurs, KernelTimeout
 from carpo_lsp.kernels.connection import Keep, Keepable, Work
-from carpo_lsp.kernels.death import Why
 from carpo_lsp.kernels.events import Cause, Event, KernelStatus, StatusChanged
 from carpo_lsp.kernels.life import GRACE, Life
-from carpo_lsp.kernels.limits import Limiter
 from carpo_lsp.kernels.questions import Questions
 from carpo_lsp.kernels.queue import ExecutionQueue
 from carpo_lsp.kernels.specs import canonical
-from carpo_lsp.kernels.supervised import Supervised
-from carpo_lsp.kernels.usage import Meter, Trees
-from carpo_lsp.kernels.vigil import Vigil
+from carpo_lsp.kernels.supervision.death import Why
+from carpo_lsp.kernels.supervision.limits import Limiter
+from carpo_lsp.kernels.supervision.supervised import Supervised
+from carpo_lsp.kernels.supervision.usage import Meter, Trees
+from carpo_lsp.kernels.supervision.vigil import Vigil
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.execution import Execution
     from carpo_lsp.kernels.messages import Message, Request
     from carpo_lsp.kernels.specs import Spec
-    from carpo_lsp.kernels.usage import Tree
+    from carpo_lsp.kernels.supervision.usage import Tree
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from messages import notifications, requests
 
-from carpo_lsp.bodies import decode
 from carpo_lsp.features.commands import COMMANDS
+from carpo_lsp.wire.bodies import decode
 
 if TYPE_CHECKING:
     import random

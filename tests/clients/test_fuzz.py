@@ -19,7 +19,7 @@ from fuzz import PLANTED, Fuzzer, expected
 from lsp_clients import DEADLINE, NOTIFICATIONS, all_gone, below, frame
 from support import fake_spec
 
-from carpo_lsp.transport import FrameError, FrameParser
+from carpo_lsp.wire.transport import FrameError, FrameParser
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,10 @@ from typing import Any
 import attrs
 import pytest
 
-from carpo_lsp import protocol, settings
+from carpo_lsp import protocol
 from carpo_lsp.features.actions import KINDS
 from carpo_lsp.features.commands import COMMANDS
+from carpo_lsp.workspace import settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"

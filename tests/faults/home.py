@@ -11,7 +11,7 @@ from lsp_clients import SERVER, Wire
 from support import fake_spec, names
 
 from carpo_lsp.journal import reading
-from carpo_lsp.kernels.registry import Entry, Registry
+from carpo_lsp.kernels.kept.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ class Home:
         return [each for each in self.processes() if has(each, "watchdog.py")]
 
     def keepers(self) -> list[psutil.Process]:
-        return [each for each in self.processes() if has(each, "carpo_lsp.kernels.keeper")]
+        return [each for each in self.processes() if has(each, "carpo_lsp.kernels.kept.keeper")]
 
     def kernels(self) -> list[psutil.Process]:
         return [each for each in self.processes() if has(each, "-f")]

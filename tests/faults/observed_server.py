@@ -17,7 +17,7 @@ from carpo_lsp.cli.signals import Lifetime
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.journal.journal import Journal
 from carpo_lsp.server import create_server, serve
-from carpo_lsp.transport import serve_stdio
+from carpo_lsp.wire.transport import serve_stdio
 
 ID = re.compile(r"[0-9a-f-]{36}|\d+|\w+://.*")
 

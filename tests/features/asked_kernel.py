@@ -11,7 +11,7 @@ from lsprotocol.converters import get_converter
 
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.messages import Message, Request
-from carpo_lsp.workspace import Workspace
+from carpo_lsp.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,7 @@ class Bench:
 async def bench(*features: str, budget: float = 10_000.0) -> Bench:
     """A workspace whose document has a kernel with some `supported_features`."""
     from carpo_lsp.kernels.specs import Spec
-    from carpo_lsp.settings import Completion
+    from carpo_lsp.workspace.settings import Completion
 
     kernels: list[AskedKernel] = []
 

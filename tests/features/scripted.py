@@ -15,7 +15,7 @@ from carpo_lsp.features.commands import COMMANDS
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.connection import Exit
 from carpo_lsp.kernels.messages import Message, Request
-from carpo_lsp.workspace import Workspace
+from carpo_lsp.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from carpo_lsp.documents.positions import Encoding
 from carpo_lsp.errors import KernelTimeout
 from carpo_lsp.features.completion import LATER, complete
 from carpo_lsp.features.resolve import resolve
-from carpo_lsp.live import Lane
+from carpo_lsp.workspace.live import Lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -128,7 +128,7 @@ async def test_a_label_is_one_line_of_forty_columns(bench: Scripted, result: str
 async def test_the_setting_and_the_client_decide(
     bench: Scripted, show: str, declared: dict[str, Any], count: int
 ) -> None:
-    from carpo_lsp import settings
+    from carpo_lsp.workspace import settings
 
     bench.declare(**declared)
     layer = settings.Layer({"results": {"show": show}})

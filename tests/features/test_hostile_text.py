@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from lsprotocol import types
 from markdown_it import MarkdownIt
 
-from carpo_lsp.client import Client
 from carpo_lsp.features import inspection, texts
+from carpo_lsp.workspace.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

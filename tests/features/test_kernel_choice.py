@@ -12,7 +12,7 @@ from carpo_lsp.documents.uris import uri_of
 from carpo_lsp.errors import NoKernelForLanguage
 from carpo_lsp.features.completion import complete
 from carpo_lsp.kernels.specs import SpecFinder
-from carpo_lsp.settings import Kernel, Settings
+from carpo_lsp.workspace.settings import Kernel, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

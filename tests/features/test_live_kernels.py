@@ -16,8 +16,8 @@ from carpo_lsp.features.hover import hover
 from carpo_lsp.features.selected_code import code_cell_at
 from carpo_lsp.features.signature import signature_help
 from carpo_lsp.features.variables import workspace_symbols
-from carpo_lsp.settings import Completion
-from carpo_lsp.workspace import Workspace
+from carpo_lsp.workspace.settings import Completion
+from carpo_lsp.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

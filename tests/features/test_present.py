@@ -7,12 +7,12 @@ import pytest
 from lsprotocol import types
 from recorder import Recorder, until
 
-from carpo_lsp import settings
 from carpo_lsp.features import results
 from carpo_lsp.features.configuration import configure
 from carpo_lsp.features.hints import inlay_hints
 from carpo_lsp.kernels.events import OutputChanged, StateChanged, StatusChanged
 from carpo_lsp.present import Presenter
+from carpo_lsp.workspace import settings
 
 if TYPE_CHECKING:
     from pathlib import Path

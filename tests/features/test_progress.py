@@ -6,9 +6,9 @@ import pytest
 from lsprotocol import types
 from recorder import Recorder, until
 
-from carpo_lsp import settings
 from carpo_lsp.features.progress import bar_of
 from carpo_lsp.present import Presenter
+from carpo_lsp.workspace import settings
 
 if TYPE_CHECKING:
     from pathlib import Path

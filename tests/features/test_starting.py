@@ -10,7 +10,7 @@ import pytest
 from carpo_lsp import protocol
 from carpo_lsp.features.kernels import restart_kernel, start_kernel
 from carpo_lsp.kernels.manager import StartOptions
-from carpo_lsp.settings import Layer, read
+from carpo_lsp.workspace.settings import Layer, read
 
 if TYPE_CHECKING:
     from scripted import Scripted

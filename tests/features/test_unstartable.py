@@ -13,7 +13,7 @@ from support import Events
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.features.completion import complete
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.workspace import Workspace
+from carpo_lsp.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from carpo_lsp.journal.changes import Changes
 from carpo_lsp.journal.lines import decode, encode, entry_of, line
 from carpo_lsp.journal.reading import compacted, outputs_of
 from carpo_lsp.kernels.events import OutputChanged
-from carpo_lsp.kernels.spool import Spool
-from carpo_lsp.kernels.transcript import Transcript
+from carpo_lsp.kernels.transcript.spool import Spool
+from carpo_lsp.kernels.transcript.transcript import Transcript
 
 if TYPE_CHECKING:
     from carpo_lsp.journal.lines import Line

@@ -20,8 +20,8 @@ from carpo_lsp.journal.pruning import Policy
 from carpo_lsp.kernels.events import OutputChanged, StateChanged
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
 from carpo_lsp.kernels.specs import Spec
-from carpo_lsp.kernels.spool import Spool
-from carpo_lsp.kernels.transcript import Record, Transcript
+from carpo_lsp.kernels.transcript.spool import Spool
+from carpo_lsp.kernels.transcript.transcript import Record, Transcript
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

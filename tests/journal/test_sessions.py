@@ -17,7 +17,7 @@ from carpo_lsp.journal.lines import encode, key_of, line
 from carpo_lsp.journal.pruning import Policy
 from carpo_lsp.journal.sessions import KeptSpool, Session
 from carpo_lsp.journal.store import Batch, Store
-from carpo_lsp.kernels.spool import Spool
+from carpo_lsp.kernels.transcript.spool import Spool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,12 +16,12 @@ import pytest
 from lsp_clients import Wire
 from support import gone, mode, names
 
-from carpo_lsp.kernels.registry import Registry, lock
+from carpo_lsp.kernels.kept.registry import Registry, lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from carpo_lsp.kernels.registry import Entry
+    from carpo_lsp.kernels.kept.registry import Entry
 
 KEPT = {"carpo": {"notifications": True, "kernel": {"keepAlive": True}}}
 ENDS = {"carpo": {"notifications": True}}
@@ -163,7 +163,9 @@ class Desk:
                 await asyncio.sleep(0.02)
 
     def keepers(self) -> list[psutil.Process]:
-        return [each for each in self.processes() if "carpo_lsp.kernels.keeper" in each.cmdline()]
+        return [
+            each for each in self.processes() if "carpo_lsp.kernels.kept.keeper" in each.cmdline()
+        ]
 
     def left(self) -> list[str]:
         """What is left of kernels on the disk."""

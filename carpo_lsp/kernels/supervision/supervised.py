@@ -1,0 +1,77 @@
+"""A kernel as those see it who watch it: see `limits.Limited` and `vigil.Watched`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from carpo_lsp.kernels.supervision.limits import INTERVAL
+from carpo_lsp.kernels.supervision.usage import cpu_seconds, is_stopped
+
+if TYPE_CHECKING:
+    from carpo_lsp.kernels.events import Cause
+    from carpo_lsp.kernels.questions import Questions
+    from carpo_lsp.kernels.state import KernelState
+    from carpo_lsp.kernels.supervision.usage import Meter, Trees
+
+
+class Supervised:
+    """What is to be known of a kernel, and what can be done about it."""
+
+    def __init__(
+        self, state: KernelState, questions: Questions, meter: Meter, trees: Trees
+    ) -> None:
+        self._state = state
+        self._questions = questions
+        self._meter = meter
+        self._trees = trees
+
+    @property
+    def pid(self) -> int | None:
+        return self._state.pid
+
+    @property
+    def memory(self) -> int | None:
+        if self.pid is None:
+            return None
+        used = self._meter.resources(self.pid, self._trees.recent(INTERVAL))
+        return used.rss_bytes if used is not None else None
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        return cpu_seconds(self.pid) if self.pid is not None else None
+
+    @property
+    def stopped(self) -> bool:
+        return self.pid is not None and is_stopped(self.pid)
+
+    @property
+    def running(self) -> tuple[str, float] | None:
+        return self._state.executions.running
+
+    @property
+    def idle(self) -> bool:
+        return not self._state.executions.busy
+
+    @property
+    def works(self) -> bool:
+        return self._state.executions.busy
+
+    @property
+    def waited_for(self) -> bool:
+        executions = self._state.executions
+        return (executions.busy and not executions.waits_for_input) or self._questions.waiting
+
+    async def beat(self) -> bool | None:
+        return await self._state.beat()
+
+    def warn(self, reason: str, cause: Cause = "limit") -> None:
+        self._state.warn(reason, cause)
+
+    async def interrupt(self) -> None:
+        await self._state.interrupt()
+
+    async def kill(self, reason: str) -> None:
+        await self._state.kill(reason)
+
+    async def retire(self, reason: str) -> None:
+        await self._state.retire(reason)

@@ -1,0 +1,1 @@
+"""What executions have shown: the outputs a notebook would have, in memory and on disk."""

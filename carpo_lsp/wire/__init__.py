@@ -1,0 +1,1 @@
+"""JSON-RPC with one client: bytes, messages, their order and the client's pace."""
