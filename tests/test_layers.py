@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = "carpo_lsp"
 
 LAYERS = (
-    ("deadlines", "errors", "files", "jsontext", "protocol"),
+    ("deadlines", "errors", "files", "jsontext", "protocol", "structure"),
     ("kernels",),
     ("documents",),
     ("journal",),
