@@ -148,7 +148,8 @@ class Outbox(asyncio.Protocol):
             if full and self._queued + size > 4 * self._max_memory:
                 self._give_up("the client does not read and the overflow file cannot be written")
                 return
-            self._queue.extend(memoryview(part) for part in (header, body) if part)
+            # A copy: the bytes that orjson gives may take ten times their size in memory.
+            self._queue.append(memoryview(header + body))
             self._queued += size
         self._flushed.clear()
         self._was_congested = self._was_congested or self.congested

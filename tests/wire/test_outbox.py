@@ -6,11 +6,13 @@ import asyncio
 import os
 import socket
 import tempfile
+import tracemalloc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from carpo_lsp.wire.bodies import Encoder
 from carpo_lsp.wire.outbox import KIB, MIB, Outbox
 from carpo_lsp.wire.transport import FrameError, FrameParser
 
@@ -166,6 +168,21 @@ async def test_one_message_may_be_larger_than_memory() -> None:
         outbox.send(b"next")
         assert outbox.bytes_spilled < 100
         assert await reader.frames(2) == [body, b"next"]
+
+
+async def test_small_messages_take_little_more_memory_than_their_bytes() -> None:
+    """An encoder may make bytes that take several times their size."""
+    encoder = Encoder(str)
+    async with connected() as (outbox, *_):
+        tracemalloc.start()
+        try:
+            for number in range(10_000):
+                outbox.send(encoder.encode({"number": number, "text": "x" * 300}))
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert outbox.bytes_queued > 3_000_000
+        assert taken < 3 * outbox.bytes_queued
 
 
 async def test_drain_is_told_each_time() -> None:
