@@ -79,6 +79,7 @@ async def test_an_error_is_marked(bench: Scripted) -> None:
     bench.run = lambda code: None
     await bench.call("runCell", URI, 2)
     bench.kernels[0].fail("ValueError")
+    await bench.settle()
     assert ask(bench)[0]["detail"] == "✗"
 
 
