@@ -174,12 +174,17 @@ class Frontend:
         await self.wait_ready(started)
         return started
 
-    async def attach_kernel(self, connection_file: str) -> str:
+    async def attach_kernel(self, connection_file: str | None = None) -> str:
         """Attach to a running kernel by its connection file and return an id for it.
 
-        Raises `KernelStartFailed`.
+        The file is named as for `--existing` of Jupyter's programs: a path, the name of a file in
+        Jupyter's runtime folder, a kernel's id or the beginning of one, a glob pattern, or, with
+        None, whichever kernel was started last. Raises `KernelStartFailed`.
         """
-        state = self.manager.attach(connection_file)
+        from carpo_lsp.kernels.existing import find_connection_file
+
+        file = await find_connection_file(connection_file, self.manager.context)
+        state = self.manager.attach(file)
         await state.wait_ready()
         return state.kernel_id
 
@@ -212,16 +217,21 @@ class Frontend:
         return self.manager.get(kernel_id).interrupt()
 
     def restart_kernel(self, kernel_id: str) -> Coroutine[Any, Any, None]:
-        """Replace a kernel, dead or alive, by a new one with the same id; returns when ready.
+        """Replace a kernel, dead or alive, by a new one with the same id; returns when ready. One
+        that is not ours is left alone (`KernelNotOurs`), or, when it is dead, reached anew.
 
         Takes effect by the call, to be awaited for the rest: code queued after it runs in the
         new kernel.
         """
         return self.manager.get(kernel_id).restart()
 
-    def shutdown_kernel(self, kernel_id: str) -> Coroutine[Any, Any, None]:
-        """Begin to end a kernel; awaited, its processes are gone. Raises `KernelNotFound`."""
-        return self.manager.shutdown(kernel_id)
+    def shutdown_kernel(self, kernel_id: str, *, force: bool = False) -> Coroutine[Any, Any, None]:
+        """Begin to end a kernel; awaited, its processes are gone. Raises `KernelNotFound`.
+
+        One that is not ours is only let go; with `force` it is ended for all who use it, and
+        `KernelTimeout` is raised, by the coroutine, when it does not obey.
+        """
+        return self.manager.shutdown(kernel_id, force=force)
 
     # Executions
 

@@ -170,7 +170,8 @@ class StartKernelParams:
 
 @attrs.frozen(kw_only=True)
 class AttachKernelParams:
-    """Exactly one of `connection_file` and `server_url`; the rest belongs to the latter."""
+    """At most one of `connection_file` and `server_url`, to which the rest belongs; with neither
+    it is the kernel that was started last."""
 
     connection_file: NonEmpty | None = None
     server_url: NonEmpty | None = None
@@ -179,7 +180,8 @@ class AttachKernelParams:
     spec_name: NonEmpty | None = None
 
     def __attrs_post_init__(self) -> None:
-        _exactly_one(self, "connection_file", "server_url")
+        if self.connection_file is not None and self.server_url is not None:
+            raise InvalidParams("at most one of connectionFile, serverUrl may be given")
 
 
 @attrs.frozen
@@ -284,7 +286,10 @@ class RestartKernelParams:
 
 @attrs.frozen(kw_only=True)
 class ShutdownKernelParams:
+    """`force` ends a kernel that is not ours for all who use it; else it is only let go."""
+
     kernel_id: str
+    force: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -104,7 +104,6 @@ REQUIRED = {
 
 ONE_OF = {
     protocol.START_KERNEL: ["specPath", "specName", "language", "textDocument"],
-    protocol.ATTACH_KERNEL: ["connectionFile", "serverUrl"],
     protocol.OUTPUTS: ["executionId", "textDocument"],
 }
 
@@ -219,6 +218,7 @@ def without(params: dict[str, Any], *names: str) -> dict[str, Any]:
 def test_every_request_is_tested() -> None:
     assert set(RIGHT) == set(protocol.PARAMS)
     assert set(REQUIRED) | set(ONE_OF) | {
+        protocol.ATTACH_KERNEL,
         protocol.EXECUTE,
         protocol.LIST_KERNELS,
         protocol.LIST_KERNEL_SPECS,
@@ -267,6 +267,13 @@ def test_exactly_one_of_several(method: str, names: list[str]) -> None:
     assert set(by_name) == set(names)
     for name in names[1:]:
         assert refused(method, {**by_name[names[0]], **by_name[name]}) == message
+
+
+def test_a_kernel_to_attach_to_is_named_in_one_way_or_none() -> None:
+    assert parsed(protocol.ATTACH_KERNEL, {}) == protocol.AttachKernelParams()
+    both = {"connectionFile": "f", "serverUrl": "u"}
+    message = "at most one of connectionFile, serverUrl may be given"
+    assert refused(protocol.ATTACH_KERNEL, both) == message
 
 
 @pytest.mark.parametrize(("method", "change", "message"), WRONG)

@@ -71,12 +71,22 @@ def restart_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any,
 
 
 def shutdown_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
-    """End a document's kernels."""
-    manager = workspace.frontend.manager
-    ids = [kernel.kernel_id for kernel in _some_kernels(workspace, arguments)]
+    """End a document's kernels. One that was started elsewhere is only let go, unless an argument
+    has `force: true`."""
+    force = option(arguments, "force")
+    if force not in (None, True, False):
+        raise InvalidParams(f"arguments: force is true or false, not {force!r}.")
+    kernels = _some_kernels(workspace, arguments)
+    spared = [kernel.spec.display_name for kernel in kernels if not (kernel.owned or force)]
 
     async def shut_down() -> None:
-        await asyncio.gather(*map(manager.shutdown, ids))
+        await asyncio.gather(*[kernel.shutdown(force=bool(force)) for kernel in kernels])
+        if spared:
+            workspace.client.show_message(
+                f"{', '.join(spared)} goes on for those who started it; carpo.shutdownKernel with "
+                "{force: true} ends it.",
+                MessageType.Info,
+            )
 
     return shut_down()
 

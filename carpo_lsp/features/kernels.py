@@ -79,7 +79,7 @@ def _when_ready(
 async def attach_kernel(
     workspace: Workspace, params: protocol.AttachKernelParams
 ) -> protocol.Kernel:
-    if params.connection_file is None:
+    if params.server_url is not None:
         raise KernelStartFailed(
             "This version attaches to kernels by connection file only, not to Jupyter servers.",
             hint="give connectionFile; for a server's kernel, the file is on the server's machine",
@@ -193,7 +193,7 @@ def restart_kernel(
 def shutdown_kernel(
     workspace: Workspace, params: protocol.ShutdownKernelParams
 ) -> Coroutine[Any, Any, None]:
-    return workspace.frontend.shutdown_kernel(params.kernel_id)
+    return workspace.frontend.shutdown_kernel(params.kernel_id, force=params.force)
 
 
 async def keep_kernel(workspace: Workspace, params: protocol.KeepKernelParams) -> protocol.Kernel:

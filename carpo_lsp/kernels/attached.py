@@ -1,23 +1,32 @@
-"""A kernel that somebody else started, reached by its connection file. Never ours to end."""
+"""A kernel that somebody else started, reached by its connection file. It is ended only when its
+user insists."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import psutil
 import zmq
 from traitlets import TraitError
 
-from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.errors import KernelStartFailed, KernelTimeout
 from carpo_lsp.files import read_text
+from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
+from carpo_lsp.kernels.ending import end_process, within
 from carpo_lsp.kernels.messages import Message, Request
 from carpo_lsp.kernels.supervision.heartbeat import PORT, until_gone
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Awaitable, Callable
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +113,21 @@ class AttachedConnection:
         # A process that is not ours gets no signals; ipykernel and others take the request too.
         self.send(Request("control", "interrupt_request", {}))
 
+    async def end(self, grace: float) -> None:
+        """End the kernel for all who use it; where its process is on this machine, all that it has
+        started as well. Raises `KernelTimeout` when it does not obey and its process is unknown."""
+        gone = self._heart
+        if gone is None or gone.done():
+            return
+        found = process.with_argument(self.connection_file)
+        if found is not None:
+            await _end_process(found, grace, self.interrupt, self.send)
+            return
+        await self.interrupt()  # some look at nothing but the code they run
+        self.send(Request("control", "shutdown_request", {"restart": False}))
+        if not await within(gone, grace + ABSENCE):
+            raise KernelTimeout("The kernel does not end.", seconds=grace)
+
     async def stop(self, grace: float, *, restart: bool = False) -> None:
         if self._heart is not None:
             self._heart.cancel()
@@ -158,3 +182,22 @@ class AttachedConnection:
     def _on_return(self) -> None:
         """Whoever is there now is to say something, by which its process can be told."""
         self.send(Request("shell", "kernel_info_request", {}))
+
+
+async def _end_process(
+    found: psutil.Process,
+    grace: float,
+    interrupt: Callable[[], Awaitable[None]],
+    send: Callable[[Request], None],
+) -> None:
+    async def kill(number: signal.Signals) -> None:
+        with contextlib.suppress(psutil.Error):
+            found.send_signal(number)
+
+    def poll() -> int | None:
+        return None if process.is_there(found) else 0
+
+    ended = asyncio.ensure_future(process.wait_for_exit(found.pid, poll))
+    await end_process(
+        found.pid, ended, grace, restart=False, interrupt=interrupt, send=send, kill=kill
+    )

@@ -133,6 +133,17 @@ class Work:
 
 
 @runtime_checkable
+class Foreign(Protocol):
+    """What a connection can do besides to a kernel that is somebody else's."""
+
+    async def end(self, grace: float) -> None:
+        """End the kernel for all who use it, within about `grace` seconds: its user has insisted.
+
+        To be called before `stop`. Raises `KernelTimeout` when it does not end.
+        """
+
+
+@runtime_checkable
 class Keepable(Protocol):
     """What a connection can do besides when its kernel may outlive this process."""
 

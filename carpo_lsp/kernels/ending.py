@@ -35,10 +35,10 @@ async def end_process(
         # Some kernels look at nothing but the code they run until it ends.
         await interrupt()
     send(Request("control", "shutdown_request", {"restart": restart}))
-    if not await _within(ended, grace * 0.6):
+    if not await within(ended, grace * 0.6):
         below += process.descendants(pid) if pid is not None else []
         await kill(signal.SIGTERM)
-        if not await _within(ended, grace * 0.4):
+        if not await within(ended, grace * 0.4):
             await kill(signal.SIGKILL)
             await asyncio.shield(ended)
     # What the kernel started may live on in its group, or have left the group.
@@ -47,7 +47,8 @@ async def end_process(
     process.kill_all(below)
 
 
-async def _within(ended: asyncio.Future[Any], seconds: float) -> bool:
+async def within(ended: asyncio.Future[Any], seconds: float) -> bool:
+    """Whether a future is done within some seconds; it is left alone."""
     with contextlib.suppress(TimeoutError):
         async with Deadline(seconds):
             await asyncio.wait([ended])

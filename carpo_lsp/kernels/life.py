@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from carpo_lsp.deadlines import Deadline
-from carpo_lsp.errors import KernelDied, KernelStartFailed
+from carpo_lsp.errors import KernelDied, KernelNotOurs, KernelStartFailed
+from carpo_lsp.kernels.connection import Foreign
 from carpo_lsp.kernels.lossless import prepare_output
 from carpo_lsp.kernels.startup import explain_end, explain_timeout, lost_a_port
 from carpo_lsp.kernels.supervision.death import Why, explain_death
@@ -116,9 +117,15 @@ class Life:
         """Replace the kernel by a new one with the same id; what runs or waits ends as `died`.
 
         What is queued from now on runs in the new kernel, for which the result waits. A restart
-        during a restart joins it; one during the start follows it. Raises `KernelDied` and,
+        during a restart joins it; one during the start follows it. A kernel that is not ours is
+        reached anew when it is dead, and else left alone. Raises `KernelDied`, `KernelNotOurs` and,
         awaited, `KernelStartFailed`.
         """
+        if self.ready and isinstance(self._connection, Foreign):
+            raise KernelNotOurs(
+                f"{self.spec.display_name} was started elsewhere, where others use it; restart it "
+                "there."
+            )
         if self.status != "starting":
             self._begin_restart()
         return self._restarted()
@@ -137,11 +144,14 @@ class Life:
             self._enter("restarting")
             self._take_turn(self._restart(), "restart")
 
-    def shutdown(self, grace: float = GRACE) -> Coroutine[Any, Any, None]:
-        """Begin to end the kernel, at any time in its life; awaited, its processes are gone."""
+    def shutdown(self, grace: float = GRACE, *, force: bool = False) -> Coroutine[Any, Any, None]:
+        """Begin to end the kernel, at any time in its life; awaited, its processes are gone.
+
+        One that is not ours is only let go, but for `force`; it may then raise `KernelTimeout`.
+        """
         if self._shutdown is None:
             self._shutdown = asyncio.create_task(
-                self._stop_for_good(grace), name=f"shutdown {self._kernel_id}"
+                self._stop_for_good(grace, force), name=f"shutdown {self._kernel_id}"
             )
         return self._ended(self._shutdown)
 
@@ -309,15 +319,19 @@ class Life:
             companion.cancel()
         self._companions = []
 
-    async def _stop_for_good(self, grace: float) -> None:
+    async def _stop_for_good(self, grace: float, force: bool) -> None:
         self._stop_watching()
         if self._turn is not None and not self._turn.done():
             self._turn.cancel()
             await asyncio.wait([self._turn])
             grace = 0.0  # a kernel that is starting has nothing to save
         self._end_all("The kernel was shut down.")
-        await self._connection.stop(grace)
-        self._enter("stopped", Why("The kernel was shut down."))
+        try:
+            if force and isinstance(self._connection, Foreign):
+                await self._connection.end(grace)
+        finally:
+            await self._connection.stop(grace)
+            self._enter("stopped", Why("The kernel was shut down."))
 
     async def leave(self) -> None:
         """The kernel goes on without us."""

@@ -204,9 +204,10 @@ class KernelManager:
     def all(self) -> tuple[KernelState, ...]:
         return tuple(self._kernels.values())
 
-    def shutdown(self, kernel_id: str) -> Coroutine[Any, Any, None]:
-        """Begin to end one kernel; awaited, its processes are gone. Raises `KernelNotFound`."""
-        return self.get(kernel_id).shutdown()
+    def shutdown(self, kernel_id: str, *, force: bool = False) -> Coroutine[Any, Any, None]:
+        """Begin to end one kernel; awaited, its processes are gone. One that is not ours is only
+        let go, but for `force`. Raises `KernelNotFound`."""
+        return self.get(kernel_id).shutdown(force=force)
 
     async def close(self, grace: float = CLOSING) -> None:
         """End all kernels at once, each within `grace` seconds, and close the sockets."""

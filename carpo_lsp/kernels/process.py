@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -109,6 +110,30 @@ def descendants(pid: int, without: Iterable[int] = ()) -> list[psutil.Process]:
     except psutil.Error:
         return []
     return [process for process in below if process.pid not in spared]
+
+
+def with_argument(argument: str) -> psutil.Process | None:
+    """The process of this user that has an argument on its command line, as a kernel has the path
+    of its connection file. Of a process and those below it with the same, it is the outer one."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter(["cmdline", "uids"]):
+        told = process.info
+        mine = told["uids"] is not None and told["uids"].real == os.getuid()
+        if mine and argument in (told["cmdline"] or ()):
+            found[process.pid] = process
+    for process in found.values():
+        with contextlib.suppress(psutil.Error):
+            if process.ppid() not in found:
+                return process
+    return None
+
+
+def is_there(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

@@ -98,6 +98,11 @@ class KernelState:
         return self._life.status
 
     @property
+    def owned(self) -> bool:
+        """Whether its life is ours to end."""
+        return self._connection.owned
+
+    @property
     def started_at(self) -> str | None:
         """When it was ready for the first or, after restarts, the last time; ISO 8601, UTC."""
         return self._life.started_at
@@ -177,9 +182,9 @@ class KernelState:
         """
         return self._life.restart()
 
-    def shutdown(self, grace: float = GRACE) -> Coroutine[Any, Any, None]:
+    def shutdown(self, grace: float = GRACE, *, force: bool = False) -> Coroutine[Any, Any, None]:
         """Begin to end the kernel, at any time in its life; awaited, its processes are gone."""
-        return self._life.shutdown(grace)
+        return self._life.shutdown(grace, force=force)
 
     async def keep(self, keep: Keep) -> None:
         """Have the kernel go on when this process ends. Raises `CarpoError`."""

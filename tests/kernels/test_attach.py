@@ -13,7 +13,7 @@ import pytest_asyncio
 from jupyter_client.asynchronous import AsyncKernelClient
 from support import DEADLINE, FAKE, Events, check_order, fake_spec, is_alive, read_json, text_of
 
-from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.errors import KernelNotOurs, KernelStartFailed, KernelTimeout
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels import attached
 from carpo_lsp.kernels.events import StateChanged
@@ -141,7 +141,8 @@ async def test_attach(frontend: Frontend, kernel: str) -> None:
         await events.until_text("asleep")
         await other.interrupt(attached_id)
         assert (await handle).state == "error"
-        await other.restart_kernel(attached_id)
+        with pytest.raises(KernelNotOurs, match="restart it there"):
+            await other.restart_kernel(attached_id)
         assert (await other.execute_code(attached_id, "x")).state == "ok"
         await other.shutdown_kernel(attached_id)
         assert other.list_kernels() == []
@@ -234,6 +235,36 @@ async def test_a_kernel_that_is_not_there(
     assert str(copy) not in [kernel.connection_file for kernel in frontend.list_kernels()]
 
 
+@pytest.mark.parametrize(
+    "flags", [(), ("--ignore-shutdown",), ("--ignore-shutdown", "--ignore-sigterm")]
+)
+async def test_an_attached_kernel_that_is_to_end_all_the_same(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    async with Frontend() as frontend, Frontend() as other:
+        events = Events(frontend)
+        kernel = await frontend.start_kernel(fake_spec(tmp_path, *flags))
+        file = frontend.get_kernel(kernel).connection_file
+        assert file is not None
+        attached_id = await other.attach_kernel(file)
+        await other.shutdown_kernel(attached_id, force=True)
+        assert other.list_kernels() == []
+        await events.until_status("dead", kernel)
+
+
+async def test_an_attached_kernel_that_does_not_end(tmp_path: Path) -> None:
+    """By a copy of its connection file its process is not found."""
+    async with Frontend() as frontend, Frontend() as other:
+        kernel = await frontend.start_kernel(fake_spec(tmp_path, "--ignore-shutdown"))
+        copy = tmp_path / "copy.json"
+        copy.write_text(json.dumps(read_json(frontend.get_kernel(kernel).connection_file)))
+        attached_id = await other.attach_kernel(str(copy))
+        with pytest.raises(KernelTimeout, match="does not end"):
+            await other.shutdown_kernel(attached_id, force=True)
+        assert other.list_kernels() == []
+        assert (await frontend.execute_code(kernel, "result 1")).state == "ok"
+
+
 ADDRESS = {
     **{"transport": "tcp", "ip": "127.0.0.1", "key": "k", "signature_scheme": "hmac-sha256"},
     **{"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5},
@@ -255,11 +286,11 @@ async def test_connection_files_with_wrong_values(
 ) -> None:
     file = tmp_path / "kernel.json"
     file.write_text(json.dumps({**ADDRESS, **wrong}))
-    before = frontend.list_kernels()
+    before = {kernel.kernel_id for kernel in frontend.list_kernels()}
     with pytest.raises(KernelStartFailed, match="cannot be used") as caught:
         await frontend.attach_kernel(str(file))
     assert str(file) in caught.value.message
-    assert frontend.list_kernels() == before
+    assert {kernel.kernel_id for kernel in frontend.list_kernels()} == before
 
 
 async def test_a_heartbeat_with_a_wrong_address(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from lsp_clients import all_gone, below
-from support import fake_spec
+from support import FAKE, fake_spec
 
 from carpo_lsp import protocol
 
@@ -185,6 +185,13 @@ async def test_attach_kernel(server: Wire, python: str) -> None:
     await server.run(python, "from_the_owner = 'shared'")
     assert await server.evaluate(attached["kernelId"], "from_the_owner") == "'shared'"
     await server.request("carpo/shutdownKernel", {"kernelId": attached["kernelId"]})
+    spare = await server.request("carpo/startKernel", {"specPath": str(FAKE)})
+    newest = await server.request("carpo/attachKernel", {})
+    assert newest["connectionFile"] == spare["connectionFile"]
+    await server.request("carpo/shutdownKernel", {"kernelId": newest["kernelId"], "force": True})
+    dead = await server.until_status(spare["kernelId"], "dead")
+    assert dead["exitCode"] == 0
+    await server.request("carpo/shutdownKernel", {"kernelId": spare["kernelId"]})
     assert await server.evaluate(python, "from_the_owner") == "'shared'"
     assert psutil.pid_exists(owned["pid"])
 
@@ -252,7 +259,7 @@ async def test_a_field_of_the_wrong_type_is_named(server: Wire, name: str, field
         (name, field)
         for name, params in GOOD.items()
         for field in params
-        if (name, field) != ("selectKernel", "kernelId")
+        if (name, field) not in (("selectKernel", "kernelId"), ("attachKernel", "connectionFile"))
     ],
 )
 async def test_a_missing_field_is_named(server: Wire, name: str, field: str) -> None:

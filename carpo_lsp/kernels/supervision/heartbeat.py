@@ -46,6 +46,26 @@ async def beat(context: zmq.Context[Any], connection_file: str, seconds: float) 
     return True
 
 
+async def is_there(context: zmq.Context[Any], info: Mapping[str, Any], seconds: float) -> bool:
+    """Whether something listens at the address of a kernel's heartbeat, whatever its code does.
+
+    The kernel is to have been started before: where a connection is refused nothing is there.
+    """
+    socket = _open(context, info, zmq.REQ)
+    news = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.CONNECT_RETRIED)
+    try:
+        async with Deadline(seconds):
+            socket.connect(address(info, "hb"))
+            event = await recv_monitor_message(news)
+    except TimeoutError:
+        return False
+    finally:
+        socket.disable_monitor()
+        news.close()
+        socket.close()
+    return bool(event["event"] == zmq.Event.HANDSHAKE_SUCCEEDED)
+
+
 async def until_gone(
     context: zmq.Context[Any],
     info: Mapping[str, Any],

@@ -1,0 +1,194 @@
+"""Kernels that run already, by their connection files: which is meant, as by `--existing` of
+Jupyter's programs, and what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+from jupyter_core.paths import jupyter_runtime_dir
+
+from carpo_lsp.deadlines import Deadline
+from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.kernels.attached import UNUSABLE, read_connection_file
+from carpo_lsp.kernels.channels import Channels
+from carpo_lsp.kernels.messages import Request
+from carpo_lsp.kernels.supervision.heartbeat import PORT, is_there
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import zmq
+
+    from carpo_lsp.kernels.messages import Message
+
+NEWEST: Final = "newest"
+"""The name of whichever kernel was started last."""
+
+PREFIX: Final = "kernel-"
+
+ARRIVAL: Final = 1.0
+"""Seconds within which what is at an address is reached."""
+
+AT_ONCE: Final = 32
+"""Kernels that are looked at at the same time: each takes a dozen file descriptors."""
+
+ANSWER: Final = 0.5
+"""Seconds that an idle kernel has to answer; one that does not is taken for busy."""
+
+
+@attrs.frozen
+class Glance:
+    """What a kernel is, as it tells whoever asks."""
+
+    state: Literal["idle", "busy", "unknown"]
+    """`unknown`: it is there and answers nothing."""
+    info: dict[str, Any]
+    """Content of its kernel_info_reply; empty where it gives none."""
+
+
+async def find_connection_file(name: str | None, context: zmq.Context[Any]) -> str:
+    """The path of the connection file that a name means.
+
+    None or `newest` is that of the kernel which was started last, of those in Jupyter's runtime
+    folder that run. A name is that of a file there, a kernel's id or the beginning of one, or a
+    glob pattern, of which it is again the newest; else it is a path. Raises `KernelStartFailed`.
+    """
+    if name is not None and name != NEWEST and (path := _named(name)) is not None:
+        return path
+    newest = name is None or name == NEWEST or glob.has_magic(name)
+    found: list[str] = []
+    for path in _matching(name):
+        if await _runs(path, context):
+            found.append(path)
+            if newest:
+                break
+    if not found:
+        which = "" if name is None or name == NEWEST else f" whose id fits {name!r}"
+        raise KernelStartFailed(
+            f"No kernel runs{which} with a connection file in {jupyter_runtime_dir()!r}.",
+            hint="`carpo-lsp kernels --running` lists them; else give the path of the file",
+        )
+    if len(found) > 1:
+        ids = " or ".join(map(kernel_id_of, found))
+        raise KernelStartFailed(f"{name!r} could be {ids}; give more of it.")
+    return found[0]
+
+
+def _named(name: str) -> str | None:
+    """The file that a name is the path or the whole name of, be there a kernel or not."""
+    if "/" in name:
+        return os.path.abspath(os.path.expanduser(name))
+    for exact in (name, f"{PREFIX}{name}.json"):
+        path = os.path.join(jupyter_runtime_dir(), exact)
+        if os.path.isfile(path):
+            return path
+    return os.path.abspath(name) if name.endswith(".json") and not glob.has_magic(name) else None
+
+
+def _matching(name: str | None) -> list[str]:
+    """The files in Jupyter's runtime folder that a name may mean, the newest first."""
+    folder = Path(jupyter_runtime_dir())
+    if name is None or name == NEWEST:
+        return _by_age(folder.glob(f"{PREFIX}*.json"))
+    if glob.has_magic(name):
+        patterns = (name, f"{PREFIX}{name}.json")
+        return _by_age({path for pattern in patterns for path in folder.glob(pattern)})
+    return _by_age(folder.glob(f"{PREFIX}{name}*.json"))
+
+
+async def running(context: zmq.Context[Any]) -> list[tuple[str, dict[str, Any], Glance]]:
+    """The kernels that run and have their connection files in Jupyter's runtime folder, the newest
+    first: the paths of the files, what is in them, and what the kernels tell."""
+    found = []
+    for path in _matching(None):
+        info = _content(path)
+        if info is not None:
+            found.append((path, info))
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def look_in_turn(info: dict[str, Any]) -> Glance | None:
+        async with turn:
+            return await look(info, context)
+
+    glances = await asyncio.gather(*(look_in_turn(info) for _, info in found))
+    return [
+        (path, info, glance)
+        for (path, info), glance in zip(found, glances, strict=True)
+        if glance is not None
+    ]
+
+
+async def look(info: dict[str, Any], context: zmq.Context[Any]) -> Glance | None:
+    """What the kernel of a connection file's content tells of itself; None when none is there."""
+    replies: dict[str, dict[str, Any]] = {}
+    answered = asyncio.Event()
+
+    def take(message: Message) -> None:
+        if message.msg_type == "kernel_info_reply":
+            replies[message.channel] = message.content
+            if message.channel == "shell":
+                answered.set()
+
+    channels = None
+    try:
+        if PORT in info and not await is_there(context, info, ARRIVAL):
+            return None
+        channels = Channels(context, info, take)
+        # ipykernel answers on its control channel while code runs.
+        channels.send(Request("shell", "kernel_info_request", {}))
+        channels.send(Request("control", "kernel_info_request", {}))
+        with contextlib.suppress(TimeoutError):
+            async with Deadline(ANSWER):
+                await answered.wait()
+    except UNUSABLE:
+        return None
+    finally:
+        if channels is not None:
+            channels.close()
+    if "shell" in replies:
+        return Glance("idle", replies["shell"])
+    if "control" in replies:
+        return Glance("busy", replies["control"])
+    return Glance("unknown", {}) if PORT in info else None
+
+
+def kernel_id_of(path: str) -> str:
+    """What a kernel is called by its connection file."""
+    return Path(path).stem.removeprefix(PREFIX)
+
+
+async def _runs(path: str, context: zmq.Context[Any]) -> bool:
+    info = _content(path)
+    if info is None:
+        return False
+    if PORT not in info:
+        return await look(info, context) is not None
+    try:
+        return await is_there(context, info, ARRIVAL)
+    except UNUSABLE:
+        return False
+
+
+def _content(path: str) -> dict[str, Any] | None:
+    """What is in a connection file; None where it is none, be it of another program."""
+    try:
+        return read_connection_file(path)
+    except KernelStartFailed:
+        return None
+
+
+def _by_age(paths: Iterable[Path]) -> list[str]:
+    """Files, the newest first. Those that go meanwhile are left out."""
+    dated = []
+    for path in paths:
+        try:
+            dated.append((path.stat().st_mtime, str(path)))
+        except OSError:
+            continue
+    return [path for _, path in sorted(dated, reverse=True)]

@@ -1,0 +1,136 @@
+"""Kernels that others have started, found as `--existing` of Jupyter's programs finds them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from jupyter_client.manager import AsyncKernelManager
+from plugin_components import program
+from support import DEADLINE, FAKE
+
+from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.frontend import Frontend
+from carpo_lsp.kernels.existing import running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    Start = Callable[[str], Awaitable[AsyncKernelManager]]
+
+PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
+
+
+@pytest.fixture
+async def start(runtime_dir: Path) -> AsyncIterator[Start]:
+    """Starts a kernel with nothing but jupyter_client; its file is `kernel-<name>.json`."""
+    os.mkdir(runtime_dir, mode=0o700)
+    started: list[AsyncKernelManager] = []
+
+    async def start(name: str) -> AsyncKernelManager:
+        manager = AsyncKernelManager(
+            kernel_name="python3", connection_file=str(runtime_dir / f"kernel-{name}.json")
+        )
+        started.append(manager)
+        await manager.start_kernel()
+        client = manager.client()
+        client.start_channels(hb=False)
+        await client.wait_for_ready(timeout=DEADLINE)
+        client.stop_channels()
+        return manager
+
+    yield start
+    for manager in started:
+        await manager.shutdown_kernel(now=True)
+
+
+async def test_the_newest(frontend: Frontend, start: Start, runtime_dir: Path) -> None:
+    older, newer = await start("aa"), await start("bb")
+    dead = runtime_dir / "kernel-dead.json"
+    content = json.loads((runtime_dir / "kernel-aa.json").read_text())
+    dead.write_text(json.dumps({**content, **dict.fromkeys(PORTS, 1)}))
+    (runtime_dir / "kernel-broken.json").write_text("{")
+    (runtime_dir / "jpserver-1.json").write_text("{}")
+    for number, name in enumerate(("aa", "bb", "dead", "broken")):
+        os.utime(runtime_dir / f"kernel-{name}.json", (number, number))
+    kernel_id = await frontend.attach_kernel()
+    assert frontend.get_kernel(kernel_id).connection_file == newer.connection_file
+    assert not frontend.get_kernel(kernel_id).owned
+    await frontend.execute_code(kernel_id, "mine = 1")
+    await frontend.shutdown_kernel(kernel_id)
+    assert await newer.is_alive(), "it is not ours to end"
+    os.utime(older.connection_file)
+    kernel_id = await frontend.attach_kernel("newest")
+    assert frontend.get_kernel(kernel_id).connection_file == older.connection_file
+
+
+async def test_by_name(frontend: Frontend, start: Start, runtime_dir: Path) -> None:
+    files = {name: (await start(name)).connection_file for name in ("1ab", "1cd")}
+    for name, given in {
+        "1ab": ("1ab", "kernel-1ab.json", "1a", "*ab", "kernel-?ab*", files["1ab"]),
+        "1cd": ("1cd", "1c"),
+    }.items():
+        for each in given:
+            kernel_id = await frontend.attach_kernel(each)
+            assert frontend.get_kernel(kernel_id).connection_file == files[name], each
+    os.utime(files["1ab"], (1, 1))
+    kernel_id = await frontend.attach_kernel("1*")
+    assert frontend.get_kernel(kernel_id).connection_file == files["1cd"], "the newest"
+    with pytest.raises(KernelStartFailed, match=r"could be .*1ab.*; give more of it"):
+        await frontend.attach_kernel("1")
+    with pytest.raises(KernelStartFailed, match="No kernel runs whose id fits 'x'"):
+        await frontend.attach_kernel("x")
+    with pytest.raises(KernelStartFailed, match="No kernel runs whose id fits 'x\\*'"):
+        await frontend.attach_kernel("x*")
+    with pytest.raises(KernelStartFailed, match=r"/nowhere/kernel.json.*cannot be read"):
+        await frontend.attach_kernel("/nowhere/kernel.json")
+
+
+async def test_none_runs(frontend: Frontend, runtime_dir: Path) -> None:
+    with pytest.raises(KernelStartFailed, match="No kernel runs with a connection file in"):
+        await frontend.attach_kernel()
+
+
+async def test_what_runs_and_what_it_does(
+    frontend: Frontend, start: Start, runtime_dir: Path
+) -> None:
+    idle, busy = await start("idle"), await start("busy")
+    client = busy.client()
+    client.start_channels(hb=False)
+    client.execute("import time\nprint('asleep', flush=True)\ntime.sleep(600)")
+    while (await client.get_iopub_msg(timeout=DEADLINE))["msg_type"] != "stream":
+        pass
+    client.stop_channels()
+    fake = await frontend.start_kernel(str(FAKE))
+    found = {path: glance for path, _, glance in await running(frontend.manager.context)}
+    assert {path: glance.state for path, glance in found.items()} == {
+        idle.connection_file: "idle",
+        busy.connection_file: "busy",
+        frontend.get_kernel(fake).connection_file: "idle",
+    }
+    for glance in found.values():
+        assert glance.info["language_info"]["name"]
+
+
+async def test_a_kernel_started_by_jupyter_kernel(frontend: Frontend, runtime_dir: Path) -> None:
+    command = [program("jupyter"), "kernel", "--kernel=python3"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(DEADLINE):
+        while b"To connect a client: --existing" not in (line := await process.stderr.readline()):
+            assert line
+    name = line.decode().rpartition("--existing ")[2].strip()
+    async with Frontend() as other:  # which may have to wait for the kernel
+        async with asyncio.timeout(DEADLINE):
+            kernel_id = await other.attach_kernel(name)
+        result = await other.execute_code(kernel_id, "6 * 7")
+        assert result.outputs[0]["data"] == {"text/plain": "42"}
+    process.terminate()
+    await process.wait()
