@@ -14,7 +14,7 @@ from carpo_lsp.kernels.messages import Channel, Message, Request
 from carpo_lsp.kernels.recent import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,7 @@ class Codec:
     """
 
     def __init__(self, info: Mapping[str, Any], name: str = "") -> None:
-        self._name = name
-        self._said: set[str] = set()
+        self._faults = Faults(name)
         self._taken: Recent[bytes, None] = Recent(REMEMBERED)
         key = info.get("key", b"")
         self._session = Session(
@@ -68,38 +67,47 @@ class Codec:
 
     def decode(self, channel: Channel, frames: list[bytes]) -> Message | None:
         """The message in the frames; None, and a line in the log, when there is none."""
+        return self._faults.attempt(channel, lambda: self._read(channel, frames))
+
+    def _read(self, channel: Channel, frames: list[bytes]) -> Message:
+        """Not `Session.deserialize`: that takes a message without a version for one of 2014."""
+        if DELIM not in frames:
+            raise NoMessage("no delimiter between the frames")
+        signature, *parts = frames[frames.index(DELIM) + 1 :] or [b""]
+        bodies, buffers = parts[:PARTS], parts[PARTS:]
+        if len(bodies) < PARTS:
+            raise NoMessage("too few frames")
+        if self._session.auth is not None:
+            if signature in self._taken:
+                raise NoMessage("a signature for the second time")
+            if not compare_digest(signature, self._session.sign(bodies)):
+                raise NoMessage("a wrong signature")
+            self._taken[signature] = None
+        return message_of(channel, [read_object(body) for body in bodies], buffers)
+
+
+class NoMessage(ValueError):
+    """What is wrong with frames, in words that are none of theirs, so that its kinds are few."""
+
+
+class Faults:
+    """Reads what may be no message. `name` says in the log which kernel sent it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._said: set[str] = set()
+
+    def attempt(self, channel: str, read: Callable[[], Message]) -> Message | None:
+        """The message; None, and a line in the log, when there is none."""
         try:
-            return self._read(channel, frames)
-        except _NoMessage as error:
+            return read()
+        except NoMessage as error:
             fault = str(error)
         except RecursionError:
             fault = "JSON nested too deep"
         except ValueError:
             fault = "broken JSON"
-        self._drop(channel, fault)
-        return None
-
-    def _read(self, channel: Channel, frames: list[bytes]) -> Message:
-        """Not `Session.deserialize`: that takes a message without a version for one of 2014."""
-        if DELIM not in frames:
-            raise _NoMessage("no delimiter between the frames")
-        signature, *parts = frames[frames.index(DELIM) + 1 :] or [b""]
-        bodies, buffers = parts[:PARTS], parts[PARTS:]
-        if len(bodies) < PARTS:
-            raise _NoMessage("too few frames")
-        if self._session.auth is not None:
-            if signature in self._taken:
-                raise _NoMessage("a signature for the second time")
-            if not compare_digest(signature, self._session.sign(bodies)):
-                raise _NoMessage("a wrong signature")
-            self._taken[signature] = None
-        header, parent_header, metadata, content = map(_read_object, bodies)
-        if "msg_id" not in header or "msg_type" not in header:
-            raise _NoMessage("a header without id or type")
-        return Message(channel, header, parent_header, metadata, content, tuple(buffers))
-
-    def _drop(self, channel: Channel, fault: str) -> None:
-        """Log each kind of fault once: a kernel that sends one sends thousands."""
+        # Each kind of fault once: a kernel that sends one sends thousands.
         level = logging.DEBUG if fault in self._said else logging.WARNING
         self._said.add(fault)
         log.log(
@@ -109,10 +117,17 @@ class Codec:
             channel,
             fault,
         )
+        return None
 
 
-class _NoMessage(ValueError):
-    """What is wrong with frames, in words that are none of theirs, so that its kinds are few."""
+def message_of(
+    channel: Channel, bodies: Sequence[dict[str, Any]], buffers: Sequence[bytes]
+) -> Message:
+    """The message of a header, a parent header, metadata and content. Raises `NoMessage`."""
+    header, parent_header, metadata, content = bodies
+    if "msg_id" not in header or "msg_type" not in header:
+        raise NoMessage("a header without id or type")
+    return Message(channel, header, parent_header, metadata, content, tuple(buffers))
 
 
 def _finite(number: str) -> float | None:
@@ -124,10 +139,11 @@ def _finite(number: str) -> float | None:
 _DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=lambda _: None)
 
 
-def _read_object(frame: bytes) -> dict[str, Any]:
+def read_object(frame: bytes) -> dict[str, Any]:
     """The object in a frame. Some kernels send null where the specification has one.
 
-    What is no text is replaced: bytes, and halves of characters.
+    What is no text is replaced: bytes, and halves of characters. Raises `ValueError` or
+    `RecursionError`.
     """
     value = _DECODER.decode(frame.decode("utf-8", "replace"))
     if frame.count(b"[") + frame.count(b"{") > NESTED:
@@ -136,7 +152,7 @@ def _read_object(frame: bytes) -> dict[str, Any]:
         text = json.dumps(value, ensure_ascii=False)
         value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     if value is not None and not isinstance(value, dict):
-        raise _NoMessage("no object where one belongs")
+        raise NoMessage("no object where one belongs")
     return value or {}
 
 
