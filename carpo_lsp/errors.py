@@ -12,7 +12,8 @@
     ├── KernelTimeout             1008
     ├── KernelExists              1009
     ├── Unauthorized              1010
-    └── KernelNotOurs             1011
+    ├── KernelNotOurs             1011
+    └── ServerFailed              1012  data: hint
 
 They are raised where the cause is known and mapped to JSON-RPC in one place, the server.
 """
@@ -129,3 +130,9 @@ class KernelNotOurs(CarpoError):
     """Something was asked for that only a kernel can have which carpo has started."""
 
     code = 1011
+
+
+class ServerFailed(CarpoError):
+    """A Jupyter server cannot be reached, or refuses what it is asked."""
+
+    code = 1012

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from carpo_lsp.journal.journal import Journal
     from carpo_lsp.kernels.evaluation import Evaluation
     from carpo_lsp.kernels.messages import Request
+    from carpo_lsp.kernels.remote.servers import Offer
     from carpo_lsp.kernels.specs import Spec
     from carpo_lsp.kernels.state import KernelState
 
@@ -187,6 +188,34 @@ class Frontend:
         state = self.manager.attach(file)
         await state.wait_ready()
         return state.kernel_id
+
+    async def attach_server(
+        self,
+        server: str,
+        *,
+        token: str | None = None,
+        remote_kernel_id: str | None = None,
+        spec_name: str | None = None,
+    ) -> str:
+        """Attach to a kernel of a Jupyter server, or have it start one, and return an id for it.
+
+        `server` is a URL, or the name of a server in the user's settings. Without an id there a
+        kernel of a kernelspec, by default the server's, is started: that one is ours. Raises
+        `ServerFailed` or `KernelStartFailed`.
+        """
+        servers = self.manager.servers
+        found = servers.find(server, token)
+        spec = await servers.find_kernel(found, kernel_id=remote_kernel_id, spec_name=spec_name)
+        if remote_kernel_id is not None:
+            state = self.manager.attach_remote(spec, remote_kernel_id)
+        else:
+            state = self.manager.start(spec)
+        await state.wait_ready()
+        return state.kernel_id
+
+    async def list_remote(self) -> list[Offer]:
+        """What the servers in the user's settings have to offer; see `manager.servers`."""
+        return await self.manager.servers.offers()
 
     def wait_ready(self, kernel_id: str) -> Coroutine[Any, Any, None]:
         """Wait for a start under way. Raises `KernelNotFound` and, awaited, `KernelStartFailed`

@@ -359,7 +359,7 @@ class KernelSpec:
     display_name: str
     language: str
     interrupt_mode: str
-    origin: Literal["jupyter", "environment"]
+    origin: Literal["jupyter", "environment", "server"]
 
 
 @attrs.frozen(kw_only=True)
@@ -391,6 +391,8 @@ class Kernel:
     last_activity: str | None
     resources: Resources | None
     kept: bool = False
+    server_url: str | None = None
+    remote_kernel_id: str | None = None
     kernel_info: dict[str, Any] | None = None
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from jupyter_servers import KINDS as SERVERS
 from real_kernels import KERNELS
 
 COMPONENTS: Final = {
@@ -25,6 +26,7 @@ COMPONENTS: Final = {
     "needs_vim": "Vim 9 with jobs and ALE",
     "needs_tmux": "tmux",
     **{kernel.marker: f"the kernel {kernel.title}" for kernel in KERNELS if not kernel.system},
+    **{kind.marker: kind.title for kind in SERVERS},
 }
 """Marker to component. `tests/run` installs them where it may."""
 
@@ -40,6 +42,7 @@ def missing() -> dict[str, str]:
         "needs_vim": _has_vim(),
         "needs_tmux": shutil.which("tmux") is not None,
         **{kernel.marker: kernel.installed for kernel in KERNELS if not kernel.system},
+        **{kind.marker: kind.installed for kind in SERVERS},
     }
     return {marker: name for marker, name in COMPONENTS.items() if not found[marker]}
 

@@ -39,6 +39,7 @@ LIBRARIES = {
     "lsprotocol": {*LAYERS[4], *LAYERS[5]},
     "jupyter_client": {"kernels"},
     "zmq": {"kernels"},
+    "aiohttp": {"kernels"},
 }
 """The only parts that use a library."""
 

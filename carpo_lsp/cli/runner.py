@@ -93,13 +93,13 @@ class _Run:
         return ok
 
     async def _start_kernels(self) -> None:
-        specs = {spec.path: spec for spec in self._job.specs.values()}
+        specs = {spec.key: spec for spec in self._job.specs.values()}
         names = ", ".join(spec.display_name for spec in specs.values())
         with self._screen.progress(f"{self._path.name}: starting {names}", brief=True):
             started = await asyncio.gather(*map(self._start_kernel, specs.values()))
         by_path = dict(zip(specs, started, strict=True))
         for language, spec in self._job.specs.items():
-            self._kernels[language] = by_path[spec.path]
+            self._kernels[language] = by_path[spec.key]
 
     async def _start_kernel(self, spec: Spec) -> Kernel:
         kernel_id = self._frontend.begin_kernel(spec, StartOptions(cwd=self._job.cwd))

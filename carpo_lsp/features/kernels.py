@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpo_lsp import protocol
 from carpo_lsp.documents.positions import Position, Range
-from carpo_lsp.errors import ExecutionNotFound, KernelStartFailed
+from carpo_lsp.errors import ExecutionNotFound
 from carpo_lsp.features.selected_code import code_cell_at, code_in, main_language
 from carpo_lsp.kernels.execution import ExecuteOptions
 from carpo_lsp.kernels.manager import StartOptions
@@ -79,12 +79,16 @@ def _when_ready(
 async def attach_kernel(
     workspace: Workspace, params: protocol.AttachKernelParams
 ) -> protocol.Kernel:
+    frontend = workspace.frontend
     if params.server_url is not None:
-        raise KernelStartFailed(
-            "This version attaches to kernels by connection file only, not to Jupyter servers.",
-            hint="give connectionFile; for a server's kernel, the file is on the server's machine",
+        kernel_id = await frontend.attach_server(
+            params.server_url,
+            token=params.token,
+            remote_kernel_id=params.remote_kernel_id,
+            spec_name=params.spec_name,
         )
-    kernel_id = await workspace.frontend.attach_kernel(params.connection_file)
+    else:
+        kernel_id = await frontend.attach_kernel(params.connection_file)
     return workspace.with_documents(workspace.frontend.get_kernel(kernel_id))
 
 

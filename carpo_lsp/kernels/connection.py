@@ -109,6 +109,26 @@ class Connection(Protocol):
         """
 
 
+@runtime_checkable
+class Remote(Protocol):
+    """What a connection has besides when a network is between this process and the kernel."""
+
+    remote_id: str | None
+    """What its server calls the kernel."""
+
+    @property
+    def server_url(self) -> str:
+        """Where its server is."""
+
+    @property
+    def on_link(self) -> Callable[[str, Cause], None]:
+        """Told, in a sentence, when the kernel cannot be reached, when it can be again, and when
+        its output has got lost."""
+
+    @on_link.setter
+    def on_link(self, tell: Callable[[str, Cause], None]) -> None: ...
+
+
 @attrs.frozen
 class Keep:
     """How a kernel is to be kept."""

@@ -21,6 +21,8 @@ Cause = Literal[
     "outOfMemory",
     "lost",
     "outputLost",
+    "disconnected",
+    "reconnected",
     "notKept",
     "interrupt",
     "limit",

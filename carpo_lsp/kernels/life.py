@@ -121,7 +121,7 @@ class Life:
         reached anew when it is dead, and else left alone. Raises `KernelDied`, `KernelNotOurs` and,
         awaited, `KernelStartFailed`.
         """
-        if self.ready and isinstance(self._connection, Foreign):
+        if self.ready and not self._connection.owned and isinstance(self._connection, Foreign):
             raise KernelNotOurs(
                 f"{self.spec.display_name} was started elsewhere, where others use it; restart it "
                 "there."

@@ -14,6 +14,7 @@ from carpo_lsp.errors import KernelExists, KernelNotFound
 from carpo_lsp.kernels.connection import Keep
 from carpo_lsp.kernels.events import Event, StatusChanged
 from carpo_lsp.kernels.kept.registry import Registry
+from carpo_lsp.kernels.remote.servers import Servers
 from carpo_lsp.kernels.specs import Spec, SpecFinder
 from carpo_lsp.kernels.state import KernelState
 from carpo_lsp.kernels.supervision.guard import Guard
@@ -85,6 +86,7 @@ class KernelManager:
 
     def __init__(self, emit: Callable[[Event], None], connect: Connect | None = None) -> None:
         self.specs = SpecFinder()
+        self.servers = Servers()
         self.registry = Registry()
         """Those that are kept, by this process and by others."""
         self.bound: Callable[[str], tuple[Bound, ...]] = lambda kernel_id: ()
@@ -109,6 +111,8 @@ class KernelManager:
         """
 
         def connect(on_message: OnMessage) -> Connection:
+            if spec.server:
+                return self._connect_remote(spec, on_message, env=options.env)
             return self._connect(spec, state_id, on_message, cwd=options.cwd, env=options.env)
 
         state_id = self._new_id(options.kernel_id)
@@ -194,6 +198,18 @@ class KernelManager:
         state.start()
         return state
 
+    def attach_remote(self, spec: Spec, remote_id: str) -> KernelState:
+        """Begin to talk to a kernel that runs on the server of its kernelspec."""
+        state_id = self._new_id(None)
+
+        def connect(on_message: OnMessage) -> Connection:
+            return self._connect_remote(spec, on_message, remote_id=remote_id)
+
+        state = KernelState(state_id, spec, connect, self._on_event)
+        self._kernels[state_id] = state
+        state.start()
+        return state
+
     def get(self, kernel_id: str) -> KernelState:
         """Raises `KernelNotFound`."""
         state = self._kernels.get(kernel_id)
@@ -219,6 +235,7 @@ class KernelManager:
                 if isinstance(result, BaseException):
                     log.error("A kernel could not be ended cleanly", exc_info=result)
             self._kernels.clear()
+        await self.servers.close()
         if self._context is not None:
             self._context.destroy(linger=0)
             self._context = None
@@ -257,6 +274,20 @@ class KernelManager:
             env=env,
             entry=entry,
         )
+
+    def _connect_remote(
+        self,
+        spec: Spec,
+        on_message: OnMessage,
+        *,
+        remote_id: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Connection:
+        from carpo_lsp.kernels.remote.connection import RemoteConnection
+
+        api = self.servers.api(self.servers.find(spec.server))
+        name = spec.name.partition("@")[0]
+        return RemoteConnection(api, name, on_message, remote_id=remote_id, env=env)
 
     async def _beat(self, connection_file: str) -> bool | None:
         from carpo_lsp.kernels.supervision.heartbeat import beat

@@ -63,7 +63,14 @@ class Spec:
     interrupt_mode: str = "signal"
     env: dict[str, str] = attrs.field(factory=dict)
     metadata: dict[str, Any] = attrs.field(factory=dict)
-    origin: Literal["jupyter", "environment"] = "jupyter"
+    origin: Literal["jupyter", "environment", "server"] = "jupyter"
+    server: str = ""
+    """Name or URL of the Jupyter server it is installed on; empty for this machine."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+        return self.path or self.name
 
     def serves(self, language: str) -> bool:
         return canonical(self.language) == canonical(language)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp import protocol
 from carpo_lsp.errors import CarpoError, KernelDied, KernelNotOurs, KernelTimeout
-from carpo_lsp.kernels.connection import Keep, Keepable, Work
+from carpo_lsp.kernels.connection import Keep, Keepable, Remote, Work
 from carpo_lsp.kernels.events import Cause, Event, KernelStatus, StatusChanged
 from carpo_lsp.kernels.life import GRACE, Life
 from carpo_lsp.kernels.questions import Questions
@@ -72,6 +72,8 @@ class KernelState:
         self._connection = connect(self.dispatch)
         if isinstance(self._connection, Keepable):
             self._connection.on_gap = self._on_gap
+        if isinstance(self._connection, Remote):
+            self._connection.on_link = self._on_link
         send = self._connection.send
         self._questions = Questions(kernel_id, send, emit)
         self.executions = ExecutionQueue(kernel_id, send, emit, self._on_changed)
@@ -138,6 +140,7 @@ class KernelState:
         `tree` spares a search for its processes when those of many kernels are measured.
         """
         pid = self._connection.pid
+        remote = self._connection if isinstance(self._connection, Remote) else None
         return protocol.Kernel(
             kernel_id=self.kernel_id,
             spec_name=self.spec.name or None,
@@ -156,6 +159,8 @@ class KernelState:
             resources=self._meter.resources(pid, tree) if resources and pid is not None else None,
             kernel_info=self.info if info else None,
             kept=self.kept,
+            server_url=remote.server_url if remote is not None else None,
+            remote_kernel_id=remote.remote_id if remote is not None else None,
         )
 
     @property
@@ -219,6 +224,11 @@ class KernelState:
     def _on_gap(self, reason: str) -> None:
         self._announce(Why(reason, "outputLost"))
         self.executions.find_out()
+
+    def _on_link(self, reason: str, cause: Cause) -> None:
+        self._announce(Why(reason, cause))
+        if cause != "disconnected":
+            self.executions.find_out()
 
     def release(self) -> None:
         """Have the kernel end with this process after all."""

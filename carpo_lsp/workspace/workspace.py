@@ -51,7 +51,7 @@ class Sharing:
 
     root: str
     language: str
-    spec_path: str
+    spec_key: str
 
 
 class Workspace:
@@ -241,7 +241,7 @@ class Workspace:
             scope == "auto"
             and (document.has_markers or self.documents.notebook_of(document.uri) is not None)
         )
-        return None if alone else Sharing(self.root_of(document.uri), language, spec.path)
+        return None if alone else Sharing(self.root_of(document.uri), language, spec.key)
 
     @property
     def root_paths(self) -> tuple[Path, ...]:

@@ -1,0 +1,1 @@
+"""Kernels behind a Jupyter Server or a gateway, reached by REST and a websocket."""

@@ -1,0 +1,211 @@
+"""A kernel behind a Jupyter server: started, interrupted, restarted and ended by REST."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from carpo_lsp.deadlines import Deadline
+from carpo_lsp.errors import CarpoError, KernelStartFailed, KernelTimeout, ServerFailed
+from carpo_lsp.kernels.connection import Exit, OnMessage, Running
+from carpo_lsp.kernels.remote.websocket import Websocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from carpo_lsp.kernels.events import Cause
+    from carpo_lsp.kernels.messages import Message, Request
+    from carpo_lsp.kernels.remote.api import Api
+
+log = logging.getLogger(__name__)
+
+LIMITED: Final = ("IOPub message rate exceeded", "IOPub data rate exceeded")
+"""How a server begins to tell that it drops output."""
+
+
+class RemoteConnection:
+    """A `Connection` to a kernel of a server: to one that runs there, or to one to be started.
+
+    The server starts a kernel that has died anew, as the same, without what it knew; here that is
+    a death, told from what the server says or from another session in the kernel's messages.
+    """
+
+    pid = None
+    connection_file = None
+
+    def __init__(
+        self,
+        api: Api,
+        spec_name: str,
+        on_message: OnMessage,
+        *,
+        remote_id: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._api = api
+        self._spec_name = spec_name
+        self._on_message = on_message
+        self._env = env or {}
+        self.remote_id = remote_id
+        self.owned = remote_id is None
+        self.on_link: Callable[[str, Cause], None] = lambda reason, cause: None
+        self._session = ""
+        """What we call ours; the server calls its own the same."""
+        self._kernel_session: str | None = None
+        """What the kernel calls its own, once it has said something, where it has one."""
+        self._socket: Websocket | None = None
+        self._starting: asyncio.Task[str] | None = None
+        self._running: asyncio.Task[str] | None = None
+        self._ended: asyncio.Future[Exit] | None = None
+        self._restart = False
+        self._limited = False
+
+    @property
+    def server_url(self) -> str:
+        """Where its server is."""
+        return self._api.server.url
+
+    async def start(self) -> Running | None:
+        self._kernel_session = None
+        self._limited = False
+        self._session = uuid4().hex
+        self._ended = asyncio.get_running_loop().create_future()
+        try:
+            self.remote_id = await self._be_there()
+            self._socket = Websocket(
+                self._api,
+                self.remote_id,
+                self._session,
+                self._take,
+                self._on_lost,
+                self._on_back,
+            )
+            await self._socket.open()
+        except ServerFailed as error:
+            raise KernelStartFailed(error.message, **error.data) from error
+        self._running = asyncio.create_task(self._socket.run(), name=f"remote {self.remote_id}")
+        self._running.add_done_callback(self._on_end)
+        return None
+
+    async def _be_there(self) -> str:
+        """The id of the kernel on its server, started or restarted where it has to be."""
+        api, restart, self._restart = self._api, self._restart, False
+        if self.remote_id is not None:
+            try:
+                if restart:
+                    await api.restart(self.remote_id)
+                return (await api.kernel(self.remote_id)).kernel_id
+            except ServerFailed:
+                if not self.owned:
+                    raise
+            # It is gone, and was ours: another takes its place.
+        # Whoever stops us meanwhile has to know what there is to be ended.
+        self._starting = asyncio.create_task(self._start_there())
+        return await asyncio.shield(self._starting)
+
+    async def _start_there(self) -> str:
+        return (await self._api.start(self._spec_name, self._env)).kernel_id
+
+    def send(self, request: Request) -> None:
+        if self._socket is not None:
+            self._socket.send(request)
+
+    async def wait_for_stdin(self) -> None:
+        """The server is always there."""
+
+    def hold_back(self) -> None:
+        """The server takes it all."""
+
+    async def interrupt(self) -> None:
+        """Raises `ServerFailed`."""
+        if self.remote_id is not None:
+            await self._api.interrupt(self.remote_id)
+
+    async def end(self, grace: float) -> None:
+        """End the kernel for all who use it. Raises `KernelTimeout` or `ServerFailed`."""
+        if self.remote_id is not None:
+            try:
+                async with Deadline(2 * grace + 1):  # the server waits for the kernel's end
+                    await self._api.delete(self.remote_id)
+            except TimeoutError:
+                raise KernelTimeout("The kernel does not end.", seconds=grace) from None
+
+    async def stop(self, grace: float, *, restart: bool = False) -> None:
+        alive = self._ended is not None and not self._ended.done()
+        self._restart = restart and alive
+        if self._starting is not None:
+            with contextlib.suppress(TimeoutError, ServerFailed):
+                async with Deadline(grace + 1):
+                    self.remote_id = await asyncio.shield(self._starting)
+            self._starting = None
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+            self._running = None
+        if self._socket is not None:
+            await self._socket.close()
+            self._socket = None
+        if self.owned and not restart and self.remote_id is not None and alive:
+            try:
+                await self.end(grace)
+            except CarpoError as error:
+                log.warning("The kernel %s may run on: %s", self.remote_id, error.message)
+            self.remote_id = None
+        self._ended = None
+
+    def stderr_tail(self) -> str:
+        return ""
+
+    async def wait_closed(self) -> Exit:
+        assert self._ended is not None, "wait_closed before start"
+        return await asyncio.shield(self._ended)
+
+    def _on_end(self, running: asyncio.Task[str]) -> None:
+        if not running.cancelled():
+            if (error := running.exception()) is not None:
+                log.error("The connection to a kernel has failed", exc_info=error)
+            self._end(str(error) if error is not None else running.result(), "lost")
+
+    def _end(self, reason: str, cause: Cause) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(Exit(None, "", reason, cause))
+
+    def _on_lost(self, reason: str) -> None:
+        title = self._api.server.title
+        self.on_link(f"The connection to {title} is cut ({reason}); trying again.", "disconnected")
+
+    def _on_back(self) -> None:
+        self.on_link(f"The connection to {self._api.server.title} is there again.", "reconnected")
+
+    def _take(self, message: Message) -> None:
+        if self._ended is None or self._ended.done():
+            return  # the rest of what another kernel says, which is in its place now
+        if message.session == self._session:
+            self._hear_server(message)
+        elif message.session and message.session != message.parent_header.get("session"):
+            if self._kernel_session is None:
+                self._kernel_session = message.session
+            elif message.session != self._kernel_session:
+                self._end("The kernel was restarted by somebody else or has died.", "exited")
+                return
+        if not self._ended.done():
+            self._on_message(message)
+
+    def _hear_server(self, message: Message) -> None:
+        """The server speaks for itself; kernels that call their sessions as we do never say so."""
+        content: dict[str, Any] = message.content
+        if message.msg_type == "status" and not message.parent_header:
+            if content.get("execution_state") in ("restarting", "dead"):
+                self._end("The kernel died; its server has started another one.", "exited")
+        elif message.msg_type == "stream" and not self._limited:
+            text = content.get("text")
+            if isinstance(text, str) and text.strip().startswith(LIMITED):
+                self._limited = True
+                self.on_link(
+                    f"{self._api.server.title} drops output that comes too fast; start it with "
+                    "--ZMQChannelsWebsocketConnection.limit_rate=False.",
+                    "outputLost",
+                )

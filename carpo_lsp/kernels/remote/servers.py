@@ -1,0 +1,134 @@
+"""The Jupyter servers that a user has named, and those that were given by their URLs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import attrs
+
+from carpo_lsp.errors import KernelStartFailed, ServerFailed
+from carpo_lsp.kernels.remote.address import Server, server_at
+from carpo_lsp.kernels.remote.api import Api, Refused, RemoteKernel
+from carpo_lsp.kernels.specs import Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """What a server has to offer, or why it has nothing."""
+
+    server: Server
+    specs: tuple[Spec, ...] = ()
+    """As those of this machine, and named `NAME@SERVER`."""
+    kernels: tuple[RemoteKernel, ...] = ()
+    """Those that run, as far as the server tells."""
+    error: str | None = None
+
+
+class Servers:
+    """Finds servers, and holds the connections to them."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, Server] = {}
+        self._given: dict[str, Server] = {}
+        self._apis: dict[Server, Api] = {}
+
+    def name(self, servers: Iterable[Server]) -> None:
+        """Know the servers that the user has named, and no others by name."""
+        self._named = {server.name: server for server in servers}
+
+    @property
+    def named(self) -> tuple[Server, ...]:
+        return tuple(self._named.values())
+
+    def find(self, server: str, token: str | None = None) -> Server:
+        """The server of a name or URL. A URL of a named server means that one, unless a token comes
+        with it. Raises `ServerFailed`."""
+        if server in self._named:
+            return self._named[server]
+        if "://" not in server:
+            known = ", ".join(sorted(self._named)) or "none"
+            raise ServerFailed(
+                f"No Jupyter server is named {server!r} (named: {known}).",
+                hint="give its URL, or name it in the setting carpo.servers",
+            )
+        given = server_at(server, token=token)
+        if given.secret.value is None:
+            same = (each for each in self.named if each.url == given.url)
+            given = next(same, None) or self._given.get(given.url, given)
+        return given
+
+    def api(self, server: Server) -> Api:
+        """The HTTP side of a server; one for all its kernels."""
+        if server not in self._apis:
+            self._apis[server] = Api(server)
+        return self._apis[server]
+
+    async def find_kernel(
+        self, server: Server, *, kernel_id: str | None = None, spec_name: str | None = None
+    ) -> Spec:
+        """The kernelspec of a server by its name, of a kernel that runs there, or its default.
+
+        Raises `ServerFailed`, and `KernelStartFailed` where it has no such kernelspec.
+        """
+        api = self.api(server)
+        if kernel_id is not None:
+            spec_name = (await api.kernel(kernel_id)).spec_name
+        specs, default = await api.specs()
+        if not server.name:
+            self._given[server.url] = server  # from now on its URL will do, without the token
+        wanted = spec_name or default
+        for spec in specs:
+            if spec.name == wanted:
+                return of_server(spec, server)
+        if kernel_id is not None:  # a gateway may have removed it meanwhile
+            return of_server(
+                Spec(name=wanted, path="", argv=(), display_name=wanted, language=""), server
+            )
+        known = ", ".join(spec.name for spec in specs) or "none"
+        raise KernelStartFailed(
+            f"{server.title} has no kernelspec {wanted!r} (there are: {known}).",
+            hint="`carpo-lsp kernels` lists those of named servers",
+        )
+
+    async def offers(self) -> list[Offer]:
+        """What the named servers have to offer, in the order of the settings."""
+        return list(await asyncio.gather(*map(self.offer, self.named)))
+
+    async def offer(self, server: Server) -> Offer:
+        """What one server has to offer."""
+        api = self.api(server)
+        try:
+            specs, _ = await api.specs()
+        except ServerFailed as error:
+            return Offer(server=server, error=error.message)
+        try:
+            kernels = await api.kernels()
+        except Refused:
+            kernels = []  # gateways list none unless they are told to
+        except ServerFailed as error:
+            return Offer(server=server, error=error.message)
+        return Offer(
+            server=server,
+            specs=tuple(of_server(spec, server) for spec in specs),
+            kernels=tuple(kernels),
+        )
+
+    async def close(self) -> None:
+        apis, self._apis = self._apis, {}
+        for api in apis.values():
+            await api.close()
+
+
+def of_server(spec: Spec, server: Server) -> Spec:
+    """A kernelspec as it is called here."""
+    return attrs.evolve(
+        spec,
+        name=f"{spec.name}@{server.title}",
+        display_name=f"{spec.display_name} on {server.title}",
+        server=server.title,
+        origin="server",
+    )

@@ -1,0 +1,148 @@
+"""The websocket of a kernel's channels, opened again whenever it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from carpo_lsp.errors import ServerFailed
+from carpo_lsp.kernels.codec import Faults
+from carpo_lsp.kernels.remote.api import NoSuchKernel
+from carpo_lsp.kernels.remote.frames import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import aiohttp
+
+    from carpo_lsp.kernels.messages import Message, Request
+    from carpo_lsp.kernels.remote.api import Api
+
+log = logging.getLogger(__name__)
+
+FIRST: Final = 0.25
+"""Seconds before the second attempt to reach a server again; each further one waits twice as long,
+and a random share of that less, so that not all clients of a server come at once."""
+
+LONGEST: Final = 30.0
+"""Seconds between two attempts at most."""
+
+
+class Websocket:
+    """The channels of one kernel, through its server.
+
+    A server keeps what the kernel sends while nobody is connected, for the next one who comes with
+    the same `session`. `on_lost` is told why a connection has broken, and again when that changes;
+    `on_back` is called when there is another, before the messages it brings.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        kernel_id: str,
+        session: str,
+        on_message: Callable[[Message], None],
+        on_lost: Callable[[str], None],
+        on_back: Callable[[], None],
+    ) -> None:
+        self._api = api
+        self._kernel_id = kernel_id
+        self._session = session
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._on_back = on_back
+        self._faults = Faults(kernel_id)
+        self._unsent: deque[Request] = deque()
+        self._has_unsent = asyncio.Event()
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+
+    async def open(self) -> None:
+        """Connect for the first time. Raises `ServerFailed`."""
+        self._socket = await self._api.open_channels(self._kernel_id, self._session)
+
+    def send(self, request: Request) -> None:
+        """Send a message, once there is a connection. One that was sent into a connection which
+        turns out to be broken is not sent again: it may have arrived."""
+        self._unsent.append(request)
+        self._has_unsent.set()
+
+    async def run(self) -> str:
+        """Receive and send until the server has the kernel no more; says so in a sentence."""
+        while True:
+            assert self._socket is not None, "run before open"
+            reason = await self._talk(self._socket)
+            log.info("The connection to the kernel %s is cut: %s", self._kernel_id, reason)
+            try:
+                await self._reconnect(reason)
+            except NoSuchKernel:
+                return f"{self._api.server.title} has the kernel no more: it has ended."
+            self._on_back()
+
+    async def close(self) -> None:
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> str:
+        """Why the connection broke, once it does."""
+        writing = asyncio.create_task(self._write(socket))
+        try:
+            await self._read(socket)
+        finally:
+            writing.cancel()
+            await asyncio.wait([writing])
+            await socket.close()
+        if (error := socket.exception()) is not None:
+            return str(error) or type(error).__name__
+        return f"closed with code {socket.close_code}"
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        from aiohttp import WSMsgType
+
+        protocol = socket.protocol
+        async for frame in socket:
+            if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                continue
+            data: str | bytes = frame.data
+            message = self._faults.attempt("its websocket", lambda: decode(data, protocol))  # noqa: B023 - called at once
+            if message is None:
+                continue
+            try:
+                self._on_message(message)
+            except Exception:  # one message's fault must not cost the others their reader
+                log.exception("A %s could not be handled", message.msg_type)
+
+    async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            await self._has_unsent.wait()
+            while self._unsent:
+                frame = encode(self._unsent.popleft(), self._session, socket.protocol)
+                try:
+                    if isinstance(frame, str):
+                        await socket.send_str(frame)
+                    else:
+                        await socket.send_bytes(frame)
+                except ConnectionError:
+                    return  # the reader learns of it too
+            self._has_unsent.clear()
+
+    async def _reconnect(self, reason: str) -> None:
+        """Connect anew. Raises `NoSuchKernel` when the server answers that it is gone."""
+        told, wait = "", FIRST
+        while True:
+            if reason != told:
+                told = reason
+                self._on_lost(reason)
+            try:
+                await self._api.kernel(self._kernel_id)
+                await self.open()
+            except NoSuchKernel:
+                raise
+            except ServerFailed as error:
+                reason = error.message
+            else:
+                return
+            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            wait = min(2 * wait, LONGEST)

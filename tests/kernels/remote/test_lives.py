@@ -1,0 +1,154 @@
+"""The whole life of a kernel behind each kind of server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+from support import Events, check_order, text_of
+
+from carpo_lsp.errors import KernelNotOurs, KernelStartFailed, ServerFailed
+from carpo_lsp.frontend import Frontend
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from jupyter_servers import Running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WRONG = "wrong-one"
+SLEEP = "import time\nprint('asleep', flush=True)\ntime.sleep(600)"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def frontend() -> AsyncIterator[Frontend]:
+    async with Frontend() as frontend:
+        yield frontend
+
+
+@pytest.fixture(autouse=True)
+def _named(frontend: Frontend, any_server: Running) -> None:
+    frontend.manager.servers.name([any_server.named])
+
+
+async def start(frontend: Frontend, server: Running, **options: str) -> str:
+    return await frontend.attach_server(server.kind.name, **options)
+
+
+async def test_a_life(frontend: Frontend, events: Events, any_server: Running) -> None:
+    kernel_id = await start(frontend, any_server, spec_name="python3")
+    kernel = await frontend.get_kernel_info(kernel_id)
+    assert (kernel.owned, kernel.pid, kernel.connection_file) == (True, None, None)
+    assert (kernel.server_url, kernel.language) == (any_server.url, "python")
+    assert kernel.spec_name == f"python3@{any_server.kind.name}"
+    assert kernel.display_name == f"Python 3 on {any_server.kind.name}"
+    assert kernel.execution_count == 0
+
+    result = await frontend.execute_code(kernel_id, "x = 6 * 7\nx")
+    assert [output["data"] for output in result.outputs] == [{"text/plain": "42"}]
+
+    asks = frontend.execute_code(kernel_id, "print(input('who? '))")
+    prompt = await events.until_input(asks.execution_id)
+    assert prompt.prompt == "who? "
+    await frontend.provide_stdin(kernel_id, "Zoë 😀")
+    assert text_of((await asks).outputs) == "Zoë 😀\n"
+
+    sleeps = frontend.execute_code(kernel_id, SLEEP)
+    await events.until_text("asleep")
+    await frontend.interrupt(kernel_id)
+    assert (await sleeps).state == "error"
+    check_order(events.of(sleeps.execution_id))
+
+    runs = frontend.execute_code(kernel_id, SLEEP)
+    await frontend.restart_kernel(kernel_id)
+    assert (await runs).state == "died"
+    assert frontend.get_kernel(kernel_id).remote_kernel_id == kernel.remote_kernel_id
+    assert (await frontend.execute_code(kernel_id, "x")).state == "error"
+
+    await frontend.shutdown_kernel(kernel_id)
+    server = frontend.manager.servers.find(any_server.url)
+    assert (await frontend.manager.servers.offer(server)).kernels == ()
+    assert events.statuses(kernel_id)[-1] == "stopped"
+
+
+async def test_a_flood_is_whole(frontend: Frontend, any_server: Running) -> None:
+    lines = 20_000
+    kernel_id = await start(frontend, any_server)
+    code = f"for i in range({lines}):\n    print(i, flush=True)"
+    result = await frontend.execute_code(kernel_id, code)
+    assert result.state == "ok"
+    assert text_of(result.outputs) == "".join(f"{i}\n" for i in range(lines))
+    await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_completion_while_code_runs(
+    frontend: Frontend, events: Events, any_server: Running
+) -> None:
+    kernel_id = await start(frontend, any_server)
+    sleeps = frontend.execute_code(kernel_id, SLEEP)
+    await events.until_text("asleep")
+    assert frontend.answers(kernel_id)
+    reply = await frontend.get_completions(kernel_id, "enumer", 6)
+    assert "enumerate" in reply.matches
+    assert frontend.record(sleeps.execution_id).state == "running"
+    await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_the_death_of_a_kernel(
+    frontend: Frontend, events: Events, any_server: Running
+) -> None:
+    """The server starts another in its place, which knows nothing of the first."""
+    kernel_id = await start(frontend, any_server)
+    await frontend.execute_code(kernel_id, "x = 1")
+    dies = frontend.execute_code(kernel_id, "import os\nos._exit(3)")
+    assert (await dies).state == "died"
+    dead = await events.until_status("dead", kernel_id)
+    assert (dead.cause, dead.reason) == (
+        "exited",
+        "The kernel died; its server has started another one.",
+    )
+    await frontend.restart_kernel(kernel_id)
+    assert (await frontend.execute_code(kernel_id, "x")).state == "error"
+    await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_a_kernel_that_runs_there(frontend: Frontend, any_server: Running) -> None:
+    """It is used by many, is not ours to restart, and is ended only when that is insisted on."""
+    ours = await start(frontend, any_server)
+    await frontend.execute_code(ours, "x = 5")
+    remote_id = frontend.get_kernel(ours).remote_kernel_id
+    assert remote_id is not None
+    async with Frontend() as other:
+        other.manager.servers.name([any_server.named])
+        theirs = await start(other, any_server, remote_kernel_id=remote_id)
+        assert not other.get_kernel(theirs).owned
+        result = await other.execute_code(theirs, "x")
+        assert [output["data"] for output in result.outputs] == [{"text/plain": "5"}]
+        with pytest.raises(KernelNotOurs):
+            await other.restart_kernel(theirs)
+        await other.shutdown_kernel(theirs)
+        assert (await frontend.execute_code(ours, "x")).state == "ok"
+        again = await start(other, any_server, remote_kernel_id=remote_id)
+        await other.shutdown_kernel(again, force=True)
+        with pytest.raises(ServerFailed, match="no such kernel"):
+            await start(other, any_server, remote_kernel_id=remote_id)
+    await frontend.shutdown_kernel(ours)
+
+
+async def test_a_kernelspec_that_is_not_there(frontend: Frontend, any_server: Running) -> None:
+    with pytest.raises(KernelStartFailed, match="no kernelspec 'cobol'"):
+        await start(frontend, any_server, spec_name="cobol")
+    assert frontend.list_kernels() == []
+
+
+async def test_a_wrong_token(any_server: Running) -> None:
+    async with Frontend() as frontend:
+        with pytest.raises(ServerFailed, match="refuses access") as caught:
+            await frontend.attach_server(any_server.url, token=WRONG)
+        assert "is its token right?" in caught.value.message
+        assert WRONG not in caught.value.message
+        with pytest.raises(ServerFailed, match="give its token"):
+            await frontend.attach_server(any_server.url)
+        assert frontend.list_kernels() == []
