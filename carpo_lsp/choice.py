@@ -17,12 +17,13 @@ import attrs
 
 from carpo_lsp.errors import CarpoError, KernelStartFailed
 from carpo_lsp.kernels import environments
+from carpo_lsp.kernels.specs import Spec
 from carpo_lsp.workspace.settings import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from carpo_lsp.kernels.specs import Spec, SpecFinder
+    from carpo_lsp.kernels.specs import SpecFinder
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +127,10 @@ def find_named(
         raise
 
 
+OF_SERVER: Final = ("server", "display", "language")
+"""What is kept of the choice of a Jupyter server's kernelspec besides its name."""
+
+
 class Choices:
     """The kernels that users have chosen for their projects, kept in a file between sessions."""
 
@@ -140,6 +145,11 @@ class Choices:
         if not isinstance(entry, dict):
             return None
         name, path = entry.get("name"), entry.get("environment")
+        if all(isinstance(entry.get(key), str) for key in ("name", *OF_SERVER)):
+            display, server = entry["display"], entry["server"]
+            return Spec(
+                str(name), "", (), display, entry["language"], server=server, origin="server"
+            )
         try:
             if isinstance(path, str):
                 return environments.spec_at(Path(path))
@@ -155,8 +165,15 @@ class Choices:
 
     def remember(self, project: Path, language: str, spec: Spec) -> None:
         """Choose a kernelspec for a language in a project. Failures to write are only logged."""
-        kind = "environment" if spec.origin == "environment" else "name"
-        entry = {kind: spec.path if spec.origin == "environment" else spec.name}
+        entry = {"name": spec.name}
+        if spec.origin == "environment":
+            entry = {"environment": spec.path}
+        elif spec.server:  # known without asking the server
+            entry |= {
+                "server": spec.server,
+                "display": spec.display_name,
+                "language": spec.language,
+            }
         content = self._read()
         languages = content.get(str(project))
         content[str(project)] = {**(languages if isinstance(languages, dict) else {})}

@@ -27,6 +27,7 @@ from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.supervision.usage import Tree
 from carpo_lsp.kernels.transcript.spool import Spool
 from carpo_lsp.kernels.transcript.transcript import Record, Transcript
+from carpo_lsp.workspace.user import servers_of_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -63,6 +64,7 @@ class Frontend:
         self.spool = Spool()
         self.transcript = Transcript(self.spool)
         self.manager = KernelManager(self._on_event, connect)
+        self.manager.servers.by_default = servers_of_user
         if journal is not None:
             self.manager.taken_in = journal.written
 
@@ -128,6 +130,7 @@ class Frontend:
     ) -> Spec:
         """The kernelspec by path of its kernel.json or folder, by name, or for a language.
 
+        `NAME@SERVER` is that of a Jupyter server in the user's settings, which is not asked yet.
         A path may also be that of a Python environment or interpreter, a name that of an
         environment; those of a folder, by default the current one, and above it are known by
         name, and for Python the nearest is taken. Raises `KernelStartFailed` or
@@ -135,6 +138,9 @@ class Frontend:
         """
         specs = self.manager.specs
         folder = (near or Path.cwd()).absolute()
+        remote = self.manager.servers.spec(spec_path or spec_name or "")
+        if remote is not None:
+            return remote
         if spec_path is not None:
             path = Path(spec_path).expanduser().absolute()
             return environments.spec_at(path) or specs.by_path(spec_path)
@@ -176,18 +182,28 @@ class Frontend:
         return started
 
     async def attach_kernel(self, connection_file: str | None = None) -> str:
-        """Attach to a running kernel by its connection file and return an id for it.
+        """Attach to a running kernel by its connection file and return an id for it, or, as
+        `ID@SERVER`, to one of a Jupyter server in the user's settings.
 
         The file is named as for `--existing` of Jupyter's programs: a path, the name of a file in
         Jupyter's runtime folder, a kernel's id or the beginning of one, a glob pattern, or, with
         None, whichever kernel was started last. Raises `KernelStartFailed`.
         """
+        if connection_file is not None and (at := self._at_server(connection_file)) is not None:
+            remote_id, server = at
+            return await self.attach_server(server, remote_kernel_id=remote_id)
         from carpo_lsp.kernels.existing import find_connection_file
 
         file = await find_connection_file(connection_file, self.manager.context)
         state = self.manager.attach(file)
         await state.wait_ready()
         return state.kernel_id
+
+    def _at_server(self, name: str) -> tuple[str, str] | None:
+        """The parts of `ID@SERVER`, where the user has named that server."""
+        remote_id, at, server = name.rpartition("@")
+        named = {each.name for each in self.manager.servers.named} if at else ()
+        return (remote_id, server) if server in named else None
 
     async def attach_server(
         self,

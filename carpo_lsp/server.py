@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Generator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -330,6 +331,8 @@ class CarpoServer(LanguageServer):
 
 def create_server(frontend: Frontend) -> CarpoServer:
     """A server for one client, whose kernels are the frontend's; closing that is the caller's."""
+    # It would log all settings that come with `initialize`, and there are tokens among them.
+    logging.getLogger("pygls.protocol.language_server").setLevel(logging.WARNING)
     server = CarpoServer("carpo-lsp", __version__, notebook_document_sync=_NOTEBOOKS)
     server.experimental = {"carpo": {"version": protocol.VERSION}}
     workspace = Workspace(frontend)

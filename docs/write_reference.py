@@ -26,10 +26,13 @@ SETTINGS_HEAD = """\
 
 They come from these places, of which a later one goes before an earlier:
 
-1. the file of a project: `carpo.toml`, or the table `[tool.carpo]` in `pyproject.toml`, in the
+1. your own file: `carpo.toml` in your configuration folder, which is `~/.config/carpo-lsp` on Linux
+   and `~/Library/Application Support/carpo-lsp` on macOS; the command line reads the servers in it
+   too;
+2. the file of a project: `carpo.toml`, or the table `[tool.carpo]` in `pyproject.toml`, in the
    first workspace folder or the nearest folder above it;
-2. `initializationOptions` of the client's `initialize`, under `carpo`;
-3. the client's configuration: the section `carpo` of its answer to `workspace/configuration`, or
+3. `initializationOptions` of the client's `initialize`, under `carpo`;
+4. the client's configuration: the section `carpo` of its answer to `workspace/configuration`, or
    the `settings` of its `workspace/didChangeConfiguration`, under `carpo`.
 
 These are the defaults, as a client gives them:
@@ -87,7 +90,7 @@ def settings_page() -> str:
             f"default `{json.dumps(_default(field))}`"
             f"{'' if field.project else ' (*not for projects*)'}\n\n{texts[field.name]}\n"
             for field in settings.fields_of(section)
-            if not attrs.has(field.hint)
+            if not attrs.has(field.hint) and settings.item_of(field.hint) is None
         ]
     return "\n".join(parts)
 
@@ -98,6 +101,8 @@ def _sections(path: str, section: Any) -> Iterator[tuple[str, Any]]:
         if attrs.has(field.hint):
             yield f"{path}.{field.wire}", field.hint
             yield from _sections(f"{path}.{field.wire}", field.hint)
+        elif (item := settings.item_of(field.hint)) is not None:
+            yield f"{path}.{field.wire}.NAME", item
 
 
 def _defaults(section: Any) -> dict[str, Any]:
@@ -120,6 +125,8 @@ PAGES = {FOLDER / "settings.md": settings_page, FOLDER / "commands.md": commands
 
 
 def _default(field: settings.Field) -> Any:
+    if get_origin(field.hint) is dict:
+        return {}
     # 60 reads better than 60.0, and is the same in JSON.
     return int(field.default) if field.hint is float else field.default
 
@@ -139,6 +146,8 @@ def _docstrings(section: Any) -> dict[str, str]:
 def _type(hint: Any) -> str:
     if get_origin(hint) is Annotated:
         return _type(get_args(hint)[0])
+    if get_origin(hint) is dict:
+        return "an object of texts"
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(f"`{json.dumps(choice)}`" for choice in get_args(hint))
     return {bool: "true or false", int: "whole number", float: "number", str: "text"}[hint]

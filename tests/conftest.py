@@ -35,6 +35,7 @@ def jupyter_folders() -> Iterator[Path]:
         patch.setenv("JUPYTER_CONFIG_DIR", str(folder / "config"))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.setenv(MARK, str(runtime))
         yield runtime
     shutil.rmtree(folder)

@@ -1,5 +1,5 @@
-"""Where the settings come from, a later source before an earlier: the project's file, the client's
-initializationOptions, and its configuration, which it sends or is asked for."""
+"""Where the settings come from, a later source before an earlier: the user's file, the project's
+file, the client's initializationOptions, and its configuration, which it sends or is asked for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lsprotocol import types
 from carpo_lsp.documents.uris import path_of
 from carpo_lsp.journal.pruning import Policy
 from carpo_lsp.workspace import settings
+from carpo_lsp.workspace import user as user_settings
 from carpo_lsp.workspace.project import read_project
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def configure(workspace: Workspace) -> None:
     root = path_of(workspace.folders[0]) if workspace.folders else None
     project, problems = read_project(root) if root is not None else (None, [])
     layers = [settings.Layer(workspace.configured.get(source)) for source in SOURCES]
-    if project is not None:
-        layers.insert(0, project)
+    user, wrong_there = user_settings.read_user()
+    problems += wrong_there
+    layers[:0] = [layer for layer in (user, project) if layer is not None]
     before = workspace.settings.results
     workspace.settings, wrong = settings.read(*layers)
     workspace.frontend.output_limit = workspace.settings.output.max_push_bytes
@@ -55,6 +57,8 @@ def configure(workspace: Workspace) -> None:
             max_bytes=kept.max_megabytes * 1_000_000,
             max_days=kept.max_days,
         )
+    named = user_settings.servers(workspace.settings.servers, wrong)
+    workspace.frontend.manager.servers.name(named)
     for problem in (*problems, *wrong):
         workspace.client.show_once(f"carpo settings: {problem}")
     if workspace.settings.results != before:

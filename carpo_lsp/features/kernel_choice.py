@@ -29,7 +29,8 @@ NAME_KEYS = ("name", "kernel", "kernelId")
 
 @attrs.frozen
 class Option:
-    """A kernel to choose: one that runs, one that was kept, or one to start from a kernelspec."""
+    """A kernel to choose: one that runs, one that was kept, one that runs on a Jupyter server, or
+    one to start from a kernelspec."""
 
     title: str
     names: frozenset[str]
@@ -39,28 +40,34 @@ class Option:
     """That of a kept kernel which this server does not use yet."""
     spec: Spec | None = None
     environment: environments.Environment | None = None
+    remote_id: str | None = None
+    """That of a kernel which runs on the server of `spec`."""
 
 
 def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
-    """Run a document in another kernel: a running one, be it kept by an editor that has quit, a
-    kernelspec or a Python environment.
+    """Run a document in another kernel: a running one, be it kept by an editor that has quit or on
+    a Jupyter server, a kernelspec, there or here, or a Python environment.
 
     `["name"]`, `[uri, "name"]` or `[{uri, name}]`, where the name is that of a kernelspec or an
-    environment, a path, or the id of a running kernel. Without a name the user is asked; a client
-    that cannot ask shows what there is. A kernelspec is remembered for the project.
+    environment, a path, or the id of a running kernel; for a Jupyter server in the settings it is
+    `NAME@SERVER` or `ID@SERVER`. Without a name the user is asked; a client that cannot ask shows
+    what there is. A kernelspec is remembered for the project.
     """
     document, language, name = _read(workspace, arguments)
     options = list(_options(workspace, document, language))
-    if name is not None:
+    remote = bool(workspace.frontend.manager.servers.named)
+    if name is not None and not (remote and "@" in name):
         return _take(workspace, document, language, _find(options, name))
-    if not workspace.client.can_ask:
-        known = "; ".join(f"{_name(each)!r} ({each.title})" for each in options) or "none"
-        raise InvalidParams(
-            f"Give carpo.selectKernel the name of a kernel: {known}. The arguments are "
-            '["name"] or [uri, "name"].'
-        )
+    if not (workspace.client.can_ask or remote):
+        raise _nameless(options)
 
     async def ask() -> None:
+        options.extend(await _remote_options(workspace, language))
+        if name is not None:
+            await _take(workspace, document, language, _find(options, name))
+            return
+        if not workspace.client.can_ask:
+            raise _nameless(options)
         question = f"Which kernel is to run {document.uri.rpartition('/')[2]}?"
         title = await workspace.client.choose(question, [option.title for option in options])
         chosen = next((option for option in options if option.title == title), None)
@@ -68,6 +75,14 @@ def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
             await _take(workspace, document, language, chosen)
 
     return ask()
+
+
+def _nameless(options: list[Option]) -> InvalidParams:
+    known = "; ".join(f"{_name(each)!r} ({each.title})" for each in options) or "none"
+    return InvalidParams(
+        f"Give carpo.selectKernel the name of a kernel: {known}. The arguments are "
+        '["name"] or [uri, "name"].'
+    )
 
 
 def _read(workspace: Workspace, arguments: list[Any]) -> tuple[Document, str, str | None]:
@@ -124,6 +139,29 @@ def _options(workspace: Workspace, document: Document, language: str) -> Iterato
         yield Option(title, frozenset({spec.name, spec.path, spec.display_name}), spec=spec)
 
 
+async def _remote_options(workspace: Workspace, language: str) -> list[Option]:
+    """What named servers have for a language; that one cannot be asked is told."""
+    frontend = workspace.frontend
+    used = {kernel.remote_kernel_id for kernel in frontend.list_kernels()}
+    running: list[Option] = []
+    to_start: list[Option] = []
+    for offer in await frontend.list_remote():
+        if offer.error is not None:
+            workspace.client.show_message(offer.error, MessageType.Warning)
+        specs = {spec.name: spec for spec in offer.specs if spec.serves(language)}
+        for kernel in offer.kernels:
+            spec = specs.get(f"{kernel.spec_name}@{offer.server.title}")
+            if spec is None or kernel.kernel_id in used:
+                continue
+            title = f"{spec.display_name}, running ({kernel.state}, {kernel.kernel_id})"
+            names = frozenset({kernel.kernel_id, f"{kernel.kernel_id}@{offer.server.title}"})
+            running.append(Option(title, names, spec=spec, remote_id=kernel.kernel_id))
+        for spec in specs.values():
+            title = f"{spec.display_name} [{spec.name}]"
+            to_start.append(Option(title, frozenset({spec.name}), spec=spec))
+    return [*running, *to_start]
+
+
 def _title_of_running(kernel: Kernel) -> str:
     facts: list[str] = [kernel.status]
     if kernel.pid is not None:
@@ -143,6 +181,8 @@ def _title_of_kept(entry: Entry) -> str:
 
 
 def _name(option: Option) -> str:
+    if option.remote_id is not None and option.spec is not None:
+        return f"{option.remote_id}@{option.spec.server}"
     return option.kernel_id or (option.spec.name if option.spec is not None else option.title)
 
 
@@ -176,12 +216,16 @@ def _take(
         if option.entry is not None:
             workspace.kept.use(option.entry)
         workspace.select_kernel(document.uri, kernel_id, language)
+    elif option.remote_id is not None:
+        assert option.spec is not None  # that of its server
+        kernel_id = frontend.manager.attach_remote(option.spec, option.remote_id).kernel_id
+        workspace.select_kernel(document.uri, kernel_id, language)
     else:
         assert option.spec is not None  # an option is one or the other
         if option.environment is not None:
             option.environment.require_kernel()
         bound = workspace.bound_kernel(document, language)
-        if bound is not None and frontend.manager.get(bound).spec.path == option.spec.path:
+        if bound is not None and frontend.manager.get(bound).spec.key == option.spec.key:
             kernel_id = bound
         else:
             workspace.trust.add(project)
@@ -191,7 +235,7 @@ def _take(
 
     async def finish() -> None:
         await frontend.wait_ready(kernel_id)
-        if spec.path:  # else a kernel that somebody else has started
+        if option.remote_id is None and spec.key:  # else somebody else has started it
             workspace.choices.remember(project, language, spec)
         name = document.uri.rpartition("/")[2]
         display_name = frontend.get_kernel(kernel_id).display_name

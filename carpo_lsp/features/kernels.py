@@ -28,9 +28,19 @@ if TYPE_CHECKING:
 
 def list_kernel_specs(
     workspace: Workspace, params: protocol.ListKernelSpecsParams
-) -> protocol.ListKernelSpecsResult:
-    specs = workspace.frontend.list_kernel_specs(near=workspace.root_paths)
-    return protocol.ListKernelSpecsResult(specs=tuple(specs))
+) -> protocol.ListKernelSpecsResult | Coroutine[Any, Any, protocol.ListKernelSpecsResult]:
+    """At once, unless there are servers to be asked as well."""
+    frontend = workspace.frontend
+    specs = frontend.list_kernel_specs(near=workspace.root_paths)
+    if not frontend.manager.servers.named:
+        return protocol.ListKernelSpecsResult(specs=tuple(specs))
+
+    async def with_remote() -> protocol.ListKernelSpecsResult:
+        offers = await frontend.list_remote()
+        remote = [spec.to_wire() for offer in offers for spec in offer.specs]
+        return protocol.ListKernelSpecsResult(specs=(*specs, *remote))
+
+    return with_remote()
 
 
 def start_kernel(

@@ -256,8 +256,10 @@ class Life:
         language = info.get("language_info")
         name = language.get("name") if isinstance(language, dict) else None
         if not self.spec.language and isinstance(name, str):
-            implementation = str(info.get("implementation") or name)
-            self.spec = attrs.evolve(self.spec, language=name, display_name=implementation)
+            shown = self.spec.display_name  # which the user knows, where there is a server
+            if not self.spec.server:
+                shown = str(info.get("implementation") or name)
+            self.spec = attrs.evolve(self.spec, language=name, display_name=shown)
 
     async def _answering(self) -> dict[str, Any]:
         """Wait for kernel_info and the other channels, which may lag behind the shell."""

@@ -78,7 +78,7 @@ class Spec:
     def to_wire(self) -> protocol.KernelSpec:
         return protocol.KernelSpec(
             name=self.name,
-            spec_path=self.path,
+            spec_path=self.key,
             display_name=self.display_name,
             language=self.language,
             interrupt_mode=self.interrupt_mode,

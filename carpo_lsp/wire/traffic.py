@@ -7,9 +7,12 @@ import logging
 import os
 import re
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from carpo_lsp import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,34 @@ def _hide_secrets(message: dict[str, Any]) -> None:
             "params": {"initializationOptions": {"carpo": {"token": _} as options}},
         }:
             options["token"] = HIDDEN
+    for section in _settings_in(message):
+        servers = section.get("servers")
+        for server in servers.values() if isinstance(servers, dict) else ():
+            _hide_in_server(server)
+
+
+def _settings_in(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings that a message brings: with `initialize`, as news, or as an answer."""
+    match message:
+        case {
+            "method": "initialize",
+            "params": {"initializationOptions": {"carpo": {} as section}},
+        }:
+            yield section
+        case {
+            "method": "workspace/didChangeConfiguration",
+            "params": {"settings": {"carpo": {} as section}},
+        }:
+            yield section
+        case {"result": [*sections]}:
+            yield from (section for section in sections if isinstance(section, dict))
+
+
+def _hide_in_server(server: object) -> None:
+    if isinstance(server, dict):
+        server |= dict.fromkeys(server.keys() & {"token", "env"}, HIDDEN)
+        if "url" in server:
+            server["url"] = _without_secrets(server["url"])
 
 
 def _without_secrets(url: object) -> str:

@@ -12,6 +12,9 @@ import attrs
 PROJECT: Final = "project"
 """Key of a field's metadata: true where the file of a project may set it."""
 
+HIDDEN: Final = "hidden"
+"""Key of a field's metadata: true where no message is to show the value."""
+
 T = TypeVar("T")
 
 
@@ -123,6 +126,34 @@ class Journal:
 
 
 @attrs.frozen(kw_only=True)
+class Server:
+    """A Jupyter Server or a gateway, by a name of your choice, see
+    [kernels of Jupyter servers](remote.md). What it wants to see is the first of `token`,
+    `tokenFile`, `tokenEnv` and `keyring` that is given."""
+
+    url: str = ""
+    """Where it is, as `jupyter server list` prints it."""
+    token: str = attrs.field(default="", metadata={HIDDEN: True}, repr=False)
+    """Its token; better one of the next three."""
+    token_file: str = ""
+    """A file of which the first line is the token."""
+    token_env: str = ""
+    """The name of an environment variable that has the token."""
+    keyring: str = ""
+    """Service and user name, with a blank between them, under which the token is in your keyring;
+    this needs the package keyring."""
+    login: Literal["token", "password"] = "token"
+    """Whether that is a token or a password."""
+    ca_file: str = ""
+    """Certificates, in PEM format, of the authority that vouches for it; empty: those of the
+    system."""
+    paths: dict[str, str] = attrs.field(factory=dict)
+    """Folders of this machine, and what the same folders are called where the kernels run."""
+    env: dict[str, str] = attrs.field(factory=dict, metadata={HIDDEN: True}, repr=False)
+    """Variables for the kernels that it starts; gateways take those that begin with `KERNEL_`."""
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """All settings. Wire names are camelCase: `carpo.output.maxPushBytes`."""
 
@@ -131,15 +162,19 @@ class Settings:
     output: Output = attrs.field(factory=Output)
     results: Results = attrs.field(factory=Results)
     journal: Journal = attrs.field(factory=Journal)
+    servers: dict[str, Server] = attrs.field(factory=dict)
 
 
 @attrs.frozen
 class Layer:
-    """The settings of one source: the `carpo` section of a client, or the file of a project."""
+    """The settings of one source: the `carpo` section of a client, or the file of a project or of
+    the user."""
 
     values: object
     file: str | None = None
-    """Name of the project's file; None for a client."""
+    """Name of the file; None for a client."""
+    is_project: bool = True
+    """Whether the file is a project's, which sets nothing that could do harm."""
 
 
 def read(*layers: Layer) -> tuple[Settings, list[str]]:
@@ -152,12 +187,13 @@ def read(*layers: Layer) -> tuple[Settings, list[str]]:
     settings = Settings()
     problems: list[str] = []
     for layer in layers:
-        settings = _section(settings, layer.values, "", layer.file, problems)
+        settings = _section(settings, layer.values, "", layer, problems)
     return settings, problems
 
 
-def _section(base: Any, values: object, path: str, file: str | None, problems: list[str]) -> Any:
+def _section(base: Any, values: object, path: str, layer: Layer, problems: list[str]) -> Any:
     """`base` with the values that fit. `path` is that of the section, with a dot at its end."""
+    file = layer.file
     where = f"{file}: {path}" if file else f"carpo.{path}"
     if values is None:
         return base
@@ -176,15 +212,51 @@ def _section(base: Any, values: object, path: str, file: str | None, problems: l
             continue
         elif attrs.has(field.hint):
             section = getattr(base, field.name)
-            chosen[field.name] = _section(section, value, f"{path}{key}.", file, problems)
-        elif file and not field.project:
+            chosen[field.name] = _section(section, value, f"{path}{key}.", layer, problems)
+        elif file and layer.is_project and not field.project:
             problems.append(f"{where}{key}: a project cannot set this; set it in the editor.")
+        elif (item := item_of(field.hint)) is not None:
+            chosen[field.name] = _named(
+                getattr(base, field.name), item, value, f"{path}{key}.", layer, problems
+            )
         elif (expected := _mismatch(field.hint, value)) is not None:
             used = getattr(base, field.name)
-            problems.append(f"{where}{key}: expected {expected}, got {value!r}; using {used!r}.")
+            got = f", got {value!r}; using {used!r}" if not field.hidden else ""
+            problems.append(f"{where}{key}: expected {expected}{got}.")
         else:
             chosen[field.name] = value
     return attrs.evolve(base, **chosen)
+
+
+def _named(
+    base: dict[str, Any],
+    item: Any,
+    values: object,
+    path: str,
+    layer: Layer,
+    problems: list[str],
+) -> dict[str, Any]:
+    """`base` with sections under names that users choose."""
+    where = f"{layer.file}: {path}" if layer.file else f"carpo.{path}"
+    if not isinstance(values, dict):
+        problems.append(f"{where.rstrip('.')}: expected an object; it is left out.")
+        return base
+    found = dict(base)
+    for name, value in values.items():
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", str(name)):
+            problems.append(f"{where}{name}: a name has letters, digits, dots and dashes only.")
+        elif value is None:
+            found.pop(name, None)
+        else:
+            section = found.get(name, item())
+            found[name] = _section(section, value, f"{path}{name}.", layer, problems)
+    return found
+
+
+def item_of(hint: Any) -> Any:
+    """The class of the sections of a setting that has them by names; None for all others."""
+    item = get_args(hint)[1] if get_origin(hint) is dict else None
+    return item if item is not None and attrs.has(item) else None
 
 
 def _mismatch(hint: Any, value: object) -> str | None:
@@ -195,6 +267,11 @@ def _mismatch(hint: Any, value: object) -> str | None:
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         return None if value in choices else "one of " + ", ".join(map(repr, choices))
+    if get_origin(hint) is dict:
+        fits = isinstance(value, dict) and all(
+            isinstance(text, str) for pair in value.items() for text in pair
+        )
+        return None if fits else "an object of texts"
     if hint is str:
         return None if isinstance(value, str) else "a text"
     if hint is bool:
@@ -215,6 +292,7 @@ class Field:
     hint: Any
     default: Any
     project: bool
+    hidden: bool
 
 
 @functools.cache
@@ -228,6 +306,7 @@ def fields_of(section: Any) -> tuple[Field, ...]:
             hint=hints[each.name],
             default=each.default,
             project=each.metadata.get(PROJECT, False),
+            hidden=each.metadata.get(HIDDEN, False),
         )
         for each in attrs.fields(section)
     )

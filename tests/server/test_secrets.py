@@ -36,7 +36,15 @@ async def test_secrets_are_nowhere(
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
     files = ("--log-file", str(log), "--trace", str(trace))
     client = await spawn(*files, "--log-level", "debug")
-    await client.initialize()
+    server = {"url": f"http://127.0.0.1:1/?token={TOKEN}", "token": TOKEN, "env": {"A": VARIABLE}}
+    settings = {
+        "carpo": {
+            "notifications": True,
+            "servers": {"gpu": server, "wrong": {**server, "token": [TOKEN]}},
+        }
+    }
+    await client.initialize(options=settings)
+    client.notify("workspace/didChangeConfiguration", {"settings": settings})
     uri = client.open((tmp_path / "x.py").as_uri(), f"# %%\n{CODE}")
     kernel = await client.start(textDocument={"uri": uri}, env={"API_KEY": VARIABLE})
     kernel_id = kernel["kernelId"]
@@ -56,6 +64,7 @@ async def test_secrets_are_nowhere(
         assert client.text(way) == f"{len(PASSWORD)}\n"
     url = f"https://user:{PASSWORD}@127.0.0.1:1/?token={TOKEN}"
     await client.fail("carpo/attachKernel", {"serverUrl": url, "token": TOKEN})
+    await client.fail("carpo/attachKernel", {"serverUrl": "gpu"})
     reply = {"channel": "shell", "msgType": "input_reply", "content": {"value": PASSWORD}}
     await client.request("carpo/send", {"kernelId": kernel_id, **reply})
     await client.fail("carpo/stdin", {"kernelId": kernel_id, "value": [PASSWORD]})

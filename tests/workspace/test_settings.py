@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from carpo_lsp.workspace.project import read_project
-from carpo_lsp.workspace.settings import Layer, Settings, fields_of, read
+from carpo_lsp.workspace.settings import Layer, Settings, fields_of, item_of, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ def test_no_setting_that_names_something_to_run_is_open_to_projects() -> None:
     open_texts = [
         f"{section.wire}.{field.wire}"
         for section in fields_of(Settings)
-        for field in fields_of(section.hint)
+        for field in fields_of(item_of(section.hint) or section.hint)
         if field.project and field.hint is str
     ]
     assert open_texts == []

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed, ServerFailed
 from carpo_lsp.kernels.remote.address import Server, server_at
-from carpo_lsp.kernels.remote.api import Api, Refused, RemoteKernel
 from carpo_lsp.kernels.specs import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from carpo_lsp.kernels.remote.api import Api, RemoteKernel
+
+
+LOOK: Final = 4.0
+"""Seconds that a server has to tell what there is, for somebody who waits to choose."""
 
 
 @attrs.frozen(kw_only=True)
@@ -32,16 +38,25 @@ class Servers:
     """Finds servers, and holds the connections to them."""
 
     def __init__(self) -> None:
-        self._named: dict[str, Server] = {}
+        self.by_default: Callable[[], Iterable[Server]] = tuple
+        """What the user has named, to be asked when it is needed and nobody has said it."""
+        self._by_name: dict[str, Server] | None = None
         self._given: dict[str, Server] = {}
         self._apis: dict[Server, Api] = {}
 
     def name(self, servers: Iterable[Server]) -> None:
         """Know the servers that the user has named, and no others by name."""
-        self._named = {server.name: server for server in servers}
+        self._by_name = {server.name: server for server in servers}
+
+    @property
+    def _named(self) -> dict[str, Server]:
+        if self._by_name is None:
+            self.name(self.by_default())
+        return self._by_name or {}
 
     @property
     def named(self) -> tuple[Server, ...]:
+        """Those that the user has named."""
         return tuple(self._named.values())
 
     def find(self, server: str, token: str | None = None) -> Server:
@@ -61,8 +76,19 @@ class Servers:
             given = next(same, None) or self._given.get(given.url, given)
         return given
 
+    def spec(self, name: str) -> Spec | None:
+        """The kernelspec that is called `NAME@SERVER`, of which the rest is not known yet; None for
+        a name that has no server in it."""
+        spec_name, at, server = name.partition("@")
+        if not at or not (server in self._named or "://" in server):
+            return None
+        spec = Spec(name=spec_name, path="", argv=(), display_name=spec_name, language="")
+        return of_server(spec, self.find(server))
+
     def api(self, server: Server) -> Api:
         """The HTTP side of a server; one for all its kernels."""
+        from carpo_lsp.kernels.remote.api import Api  # few need it
+
         if server not in self._apis:
             self._apis[server] = Api(server)
         return self._apis[server]
@@ -94,12 +120,24 @@ class Servers:
             hint="`carpo-lsp kernels` lists those of named servers",
         )
 
-    async def offers(self) -> list[Offer]:
-        """What the named servers have to offer, in the order of the settings."""
-        return list(await asyncio.gather(*map(self.offer, self.named)))
+    async def offers(self, seconds: float = LOOK) -> list[Offer]:
+        """What the named servers have to offer, in the order of the settings; of one that takes
+        more than some seconds only that."""
+
+        async def in_time(server: Server) -> Offer:
+            try:
+                async with Deadline(seconds):
+                    return await self.offer(server)
+            except TimeoutError:
+                error = f"{server.title} did not answer within {seconds:g} s."
+                return Offer(server=server, error=error)
+
+        return list(await asyncio.gather(*map(in_time, self.named)))
 
     async def offer(self, server: Server) -> Offer:
         """What one server has to offer."""
+        from carpo_lsp.kernels.remote.api import Refused
+
         api = self.api(server)
         try:
             specs, _ = await api.specs()
