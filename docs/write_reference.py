@@ -1,4 +1,5 @@
-"""Writes docs/settings.md and docs/commands.md from the code: python docs/write_reference.py."""
+"""Writes what repeats the code: docs/settings.md, docs/commands.md and the settings of the
+extension for VS Code. Run it as `python docs/write_reference.py`."""
 
 from __future__ import annotations
 
@@ -121,7 +122,51 @@ def commands_page() -> str:
     return COMMANDS_HEAD + "".join(rows)
 
 
-PAGES = {FOLDER / "settings.md": settings_page, FOLDER / "commands.md": commands_page}
+MANIFEST = FOLDER.parent / "editors" / "vscode" / "package.json"
+
+
+def vscode_manifest() -> str:
+    """The whole of VS Code's package.json, of which the server's settings are written here."""
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    fields = {
+        f"{path}.{field.wire}": (field, _docstrings(section)[field.name])
+        for path, section in _sections("carpo", settings.Settings)
+        for field in settings.fields_of(section)
+        if not attrs.has(field.hint)
+    }
+    own, generated = manifest["contributes"]["configuration"]
+    generated["properties"] = {key: _vscode_setting(*field) for key, field in fields.items()}
+    manifest["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"] = [
+        *(key for key in own["properties"] if key.startswith("carpo.server.")),
+        *(key for key, (field, _) in fields.items() if not field.project),
+    ]
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+
+
+def _vscode_setting(field: settings.Field, text: str) -> dict[str, Any]:
+    hint = get_args(field.hint)[0] if get_origin(field.hint) is Annotated else field.hint
+    schema: dict[str, Any]
+    if get_origin(hint) is Literal:
+        schema = {"type": "string", "enum": list(get_args(hint))}
+    else:
+        schema = {"type": {bool: "boolean", int: "integer", float: "number", str: "string"}[hint]}
+        if hint in (int, float):
+            schema["minimum"] = 0
+    # What a project's file cannot set, a workspace can once it is trusted.
+    scope = "window" if field.project else "machine-overridable"
+    description = " ".join(text.split())
+    return schema | {
+        "default": _default(field),
+        "scope": scope,
+        "markdownDescription": description,
+    }
+
+
+PAGES = {
+    FOLDER / "settings.md": settings_page,
+    FOLDER / "commands.md": commands_page,
+    MANIFEST: vscode_manifest,
+}
 
 
 def _default(field: settings.Field) -> Any:

@@ -108,12 +108,14 @@ autocmd User lsp_setup call lsp#register_server({'name': 'carpo', 'cmd': ['carpo
         ":LspCodeAction carpo.run.cell",
     ),
     "vscode": Setup(
-        "settings.json, with a generic client such as the extension zsol.vscode-glspc",
+        "a terminal, in a checkout of carpo-lsp",
         """\
-"glspc.server.command": "carpo-lsp",
-"glspc.server.languageId": ["python", "r", "markdown", "quarto", "rmd"]
+cd editors/vscode
+npm ci
+npm run package
+code --install-extension carpo-lsp.vsix
 """,
-        "Ctrl+., then Run cell",
+        "its lens, or Ctrl+Enter",
     ),
     "yegappan": Setup(
         "~/.vimrc",

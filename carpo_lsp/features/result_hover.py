@@ -29,7 +29,7 @@ LIMIT: Final = 20_000
 INLINE: Final = 75_000
 """Characters of pictures in a hover: VS Code cuts the whole at 100,000."""
 
-SHOWS_IMAGES: Final = ("visual studio code", "vscodium", "code - oss", "cursor")
+SHOWS_IMAGES: Final = ("visual studio code", "vscodium", "code - oss", "code-server", "cursor")
 """How the names of clients begin that show pictures that are part of a text."""
 
 

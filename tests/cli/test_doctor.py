@@ -173,7 +173,7 @@ def test_the_set_up_of_an_editor(program: Program, editor: str) -> None:
     assert "carpo" in done.stdout
 
 
-@pytest.mark.parametrize("editor", ["coc", "sublime", "vscode", "zed"])
+@pytest.mark.parametrize("editor", ["coc", "sublime", "zed"])
 def test_set_ups_that_are_json(editor: str) -> None:
     assert "carpo-lsp" in str(json.loads("{" + SETUPS[editor].text + "}"))
 

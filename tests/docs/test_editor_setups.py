@@ -18,7 +18,7 @@ def test_a_page_has_the_set_up(name: str) -> None:
     assert SETUPS[name].text in PAGES
 
 
-@pytest.mark.parametrize("name", ["coc", "neovim", "vim-lsp", "vscode", "yegappan"])
+@pytest.mark.parametrize("name", ["coc", "neovim", "vim-lsp", "yegappan"])
 @pytest.mark.parametrize("language", ["python", "r", "markdown", "quarto", "rmd"])
 def test_what_these_editors_call_quarto_and_r_markdown_is_served(name: str, language: str) -> None:
     assert re.search(rf"[\"']{language}[\"']", SETUPS[name].text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ PAGES = [
     page
     for pattern in ("*.md", "docs/**/*.md", "editors/**/*.md")
     for page in sorted(ROOT.glob(pattern))
+    if not {"node_modules", "dist"} & set(page.parts)
 ]
 SECONDS = 120
 """A run of an example that takes longer hangs."""
@@ -119,7 +121,7 @@ def test_pages_name_only_commands_that_exist(page: Path) -> None:
     """As in `carpo.runCell`. Settings, files and keys have a dot in their names as well."""
     sections = {section.wire for section in settings.fields_of(settings.Settings)}
     named = set(re.findall(r"\bcarpo\.([a-z]\w*)(?!\w*\.\w)", page.read_text()))
-    other = {"config", "log", "notifications", "token", "toml", "version"} | sections
+    other = {"config", "languages", "log", "notifications", "token", "toml", "version"} | sections
     assert named - other <= set(COMMANDS)
 
 
@@ -128,6 +130,14 @@ def test_pages_name_only_code_actions_that_exist(page: Path) -> None:
     """As in `carpo.run.cell`."""
     named = set(re.findall(r"\bcarpo\.(?:run|input)\.\w+", page.read_text()))
     assert named <= set(KINDS)
+
+
+def test_vscode_offers_every_command() -> None:
+    manifest = json.loads((ROOT / "editors" / "vscode" / "package.json").read_text())
+    offered = {each["command"] for each in manifest["contributes"]["commands"]}
+    assert {f"carpo.{name}" for name in COMMANDS} <= offered
+    bound = {key["command"] for key in manifest["contributes"]["keybindings"]}
+    assert bound - offered == {"notebook.cell.execute"}
 
 
 def test_written_pages_are_fresh() -> None:
