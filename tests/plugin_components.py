@@ -24,11 +24,15 @@ COMPONENTS: Final = {
     "needs_emacs": "Emacs 28.1 or newer with eglot, lsp-mode and markdown-mode",
     "needs_helix": "Helix 25.01 or newer",
     "needs_vim": "Vim 9 with jobs and ALE",
+    "needs_vscode": "VS Code (code-server) and Chromium",
     "needs_tmux": "tmux",
     **{kernel.marker: f"the kernel {kernel.title}" for kernel in KERNELS if not kernel.system},
     **{kind.marker: kind.title for kind in SERVERS},
 }
 """Marker to component. `tests/run` installs them where it may."""
+
+VSCODE: Final = Path(__file__).parents[1] / ".venv-vscode"
+"""Where `tests/install_vscode` puts VS Code and what builds its extension."""
 
 
 @functools.cache
@@ -40,6 +44,7 @@ def missing() -> dict[str, str]:
         "needs_emacs": _has_emacs(),
         "needs_helix": _version("hx") >= (25, 1),
         "needs_vim": _has_vim(),
+        "needs_vscode": (VSCODE / "stamp").exists() and shutil.which("chromium") is not None,
         "needs_tmux": shutil.which("tmux") is not None,
         **{kernel.marker: kernel.installed for kernel in KERNELS if not kernel.system},
         **{kind.marker: kind.installed for kind in SERVERS},

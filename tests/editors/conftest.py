@@ -17,6 +17,8 @@ from screen import DEADLINE, Screen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from window import Window
+
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
 
@@ -92,13 +94,15 @@ def terminal(home: Path, project: Path, env: dict[str, str]) -> Iterator[Callabl
 
 
 @pytest.fixture
-def picture(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Screen, str], Path]:
-    """Takes a screenshot of a terminal: into docs/images with `--screenshots`, else to where
-    nobody looks, so that it is known to work."""
+def picture(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[Screen | Window, str], Path]:
+    """Takes a screenshot of a terminal or of VS Code: into docs/images with `--screenshots`, else
+    to where nobody looks, so that it is known to work."""
     folder = IMAGES if request.config.getoption("--screenshots") else tmp_path
 
-    def take(screen: Screen, name: str) -> Path:
-        path: Path = folder / f"{name}.svg"
+    def take(screen: Screen | Window, name: str) -> Path:
+        path: Path = folder / f"{name}{screen.PICTURE}"
         screen.screenshot(path)
         return path
 

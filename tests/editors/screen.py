@@ -65,6 +65,8 @@ class Screen:
     so that `until` looks when there is something to see, and sleeps in no other way.
     """
 
+    PICTURE: Final = ".svg"
+
     def __init__(
         self,
         folder: Path,
