@@ -165,8 +165,10 @@ class KernelState:
 
     @property
     def kept(self) -> bool:
-        """Whether the kernel goes on when this process ends."""
-        return isinstance(self._connection, Keepable) and self._connection.kept
+        """Whether the kernel goes on when this process ends. A dead one does not, though it is
+        kept again when it is restarted."""
+        kept = isinstance(self._connection, Keepable) and self._connection.kept
+        return kept and self.status != "dead"
 
     # Its life, see `Life`
 

@@ -298,9 +298,11 @@ class KeepableConnection:
             self._link = None
         entry = self._entry
         if entry is not None:  # until all is done: a restart overtakes the end of a dead kernel
+            # Ours before the entry is gone, so that at any moment somebody would remove it.
+            self._folder = self._folder or OwnFolder.inherit(Path(entry.folder))
             self._registry.forget(self._kernel_id)
             await self._guard.remove(entry.connection_file)
-            self._local.inherit(self._folder or OwnFolder.inherit(Path(entry.folder)))
+            self._local.inherit(self._folder)
             self._entry = self._taken = self._folder = self._switch = None
             if not restart:
                 await self._local.stop(0)
