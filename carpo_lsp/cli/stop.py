@@ -80,11 +80,14 @@ def _one(prefix: str, ids: list[str]) -> str:
 
 
 async def _end(frontend: Frontend, entry: Entry) -> None:
+    from carpo_lsp.kernels.kept import taken
+
     state = frontend.manager.take_up(entry)
     try:
         await state.wait_ready()
     except CarpoError as error:
         click.echo(f"{entry.kernel_id}  {error.message}", err=True)
+        await taken.end(entry)
     if state.status != "stopped":
         await state.shutdown()
     frontend.manager.registry.remove(entry.kernel_id)

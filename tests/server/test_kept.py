@@ -666,6 +666,23 @@ async def test_a_kernel_without_a_keeper_is_taken_up_and_stopped(desk: Desk) -> 
     assert (await desk.carpo("stop", "--all"))[0] == 0
 
 
+async def test_a_kernel_whose_keeper_does_not_answer_is_left_alone(desk: Desk) -> None:
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    await desk.leave(first)
+    (entry,) = desk.registry.entries()
+    (keeper,) = desk.keepers()
+    keeper.suspend()
+    second = await desk.editor()
+    dead = await second.until_status(entry.kernel_id, "dead")
+    assert "keeper of the kernel does not answer" in dead["reason"]
+    await desk.leave(second)
+    keeper.resume()
+    assert entry.alive
+    third = await desk.editor()
+    assert await third.evaluate(desk.uri(), "x") == "1"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
 async def test_what_a_full_disk_has_lost_is_told(desk: Desk) -> None:
     first = await desk.editor()

@@ -111,7 +111,15 @@ class KeepableConnection:
             self._kept = True
             folder = self._registry.folder(self._kernel_id)
             self._taken = TakenConnection(entry, folder, self._hear)
-            running = await self._taken.start()
+            try:
+                running = await self._taken.start()
+            except KernelStartFailed:
+                if entry.alive:
+                    # Left as it is: a keeper that does not answer now may do so later.
+                    self._taken.leave()
+                    self._entry = self._taken = None
+                    self._kept = False
+                raise
             self._use(self._taken.link)
             self._watch = asyncio.create_task(self._replace_keeper(entry))
             return running
@@ -167,7 +175,7 @@ class KeepableConnection:
         switch = self._switch = Switch(self._on_message)
         try:
             self._registry.write(entry)
-            link, _ = await reach(
+            link, _, _ = await reach(
                 entry,
                 self._registry.folder(self._kernel_id),
                 Codec(self._local.address, self._kernel_id),  # one takes no message twice
@@ -175,7 +183,6 @@ class KeepableConnection:
                 tail=tail.lend(),
                 shadow=True,
             )
-            await link.begin()
         except BaseException as error:
             self._switch = None
             tail.take_back()
@@ -218,14 +225,13 @@ class KeepableConnection:
         while (link := self._link) is not None and await link.ended is None and entry.alive:
             log.error("The keeper of the kernel %s is gone; starting another", self._kernel_id)
             try:
-                new, _ = await reach(
+                new, _, _ = await reach(
                     entry,
                     self._registry.folder(self._kernel_id),
                     Codec(self._address(entry), self._kernel_id),
                     self._hear,
                     tail=self._local.tail.lend() if self._local.tail is not None else None,
                 )
-                await new.begin()
                 await new.until_heard()
             except (OSError, ValueError, KernelTimeout) as error:
                 self.on_gap(f"The kernel cannot be reached any more: {error}")

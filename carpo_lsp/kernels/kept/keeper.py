@@ -50,7 +50,8 @@ LOOK: Final = 0.5
 """Seconds between looks at the time, and at a process where the system does not tell of its end."""
 
 EXPECTED: Final = 10.0
-"""Seconds for the server that has started this program to come."""
+"""Seconds for a server to come. The one that has started this program waits for it already; some
+systems forget that when the server ends at once."""
 
 
 class Keeper:

@@ -17,11 +17,11 @@ from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelTimeout
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.kept import registry
-from carpo_lsp.kernels.kept.link import NUDGE, Link, connect
+from carpo_lsp.kernels.kept.link import NUDGE, Begun, Link, connect
 from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from carpo_lsp.kernels.channels import Channels
     from carpo_lsp.kernels.codec import Codec
@@ -48,44 +48,78 @@ async def reach(
     *,
     tail: int | None = None,
     shadow: bool = False,
-) -> tuple[Link, bool]:
-    """A link to the keeper of a kernel, which is started when there is none; and whether it was.
+) -> tuple[Link, Begun, bool]:
+    """A link to the keeper of a kernel, whose log it holds until `release`; what the keeper said of
+    it, and whether it is a new one, as there was none.
 
     `folder` is the kernel's in the registry. A new keeper gets the pipe that the kernel prints
     into and, with `shadow`, leaves the shell and stdin channels to us. Raises `OSError` or
     `KernelTimeout`.
     """
     new = False
+
+    def come() -> Awaitable[Link]:
+        return connect(entry.socket, codec, on_message)
+
     try:
         async with Deadline(REACHING):
             while True:
                 lock = registry.lock(folder)
+                link = None
                 if lock is not None:
                     new = True
-                    try:
-                        await _start(entry, folder, lock, tail, shadow=shadow)
-                    finally:
-                        os.close(lock)
-                with contextlib.suppress(ConnectionError, FileNotFoundError):
-                    link = await connect(entry.socket, codec, on_message)
-                    await link.status()
-                    return link, new
+                    link = await _start(entry, folder, lock, tail, come, shadow=shadow)
+                else:
+                    with contextlib.suppress(ConnectionError, FileNotFoundError):
+                        link = await come()
+                if link is not None and (begun := await _begin(link)) is not None:
+                    return link, begun, new
                 # Another server is just starting one, or this one is about to leave.
                 await asyncio.sleep(PAUSE)
     except TimeoutError:
         raise KernelTimeout("The keeper of the kernel does not answer.", seconds=REACHING) from None
 
 
-async def _start(entry: Entry, folder: Path, lock: int, tail: int | None, *, shadow: bool) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(entry.socket)
-    with socket.socket(socket.AF_UNIX) as listener:
+async def _begin(link: Link) -> Begun | None:
+    """What the keeper says before its log; None when it is gone."""
+    begun = None
+    try:
+        with contextlib.suppress(ConnectionError):
+            await link.status()
+            begun = await link.begin()
+    finally:
+        if begun is None:
+            link.close()
+    return begun
+
+
+async def _start(
+    entry: Entry,
+    folder: Path,
+    lock: int,
+    tail: int | None,
+    come: Callable[[], Awaitable[Link]],
+    *,
+    shadow: bool,
+) -> Link:
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, lock)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(entry.socket)
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(entry.socket)
         listener.listen()
         inherited = (listener.fileno(), lock, *(() if tail is None else (tail,)))
-        started = _spawn(folder, inherited, ("shadow",) if shadow else ())
-    # The keeper is the child of this process, which leaves at once.
-    await process.wait_for_exit(started.pid, started.poll)
+        # Now, so that the keeper finds us waiting and need not wonder whether somebody comes.
+        link = await come()
+        try:
+            started = _spawn(folder, inherited, ("shadow",) if shadow else ())
+        except BaseException:
+            link.close()
+            raise
+        # The keeper is the child of this process, which leaves at once.
+        await process.wait_for_exit(started.pid, started.poll)
+    return link
 
 
 def _spawn(folder: Path, inherited: tuple[int, ...], words: tuple[str, ...]) -> Popen[bytes]:

@@ -18,6 +18,7 @@ from carpo_lsp.kernels.connection import Exit, OnMessage, Running
 from carpo_lsp.kernels.ending import end_process
 from carpo_lsp.kernels.kept.keeping import reach
 from carpo_lsp.kernels.messages import Request
+from carpo_lsp.kernels.supervision import watchdog
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Cause
@@ -50,13 +51,16 @@ class TakenConnection:
     def connection_file(self) -> str | None:
         return self._entry.connection_file
 
+    def watch(self) -> None:
+        """Wait for the end of the process from now on."""
+        self._ended = asyncio.ensure_future(_wait_for_end(self._entry))
+
     async def start(self) -> Running:
         entry = self._entry
-        self._ended = asyncio.ensure_future(_wait_for_end(entry))
+        self.watch()
         try:
             codec = Codec(connection_info(entry), entry.kernel_id)
-            link, new = await reach(entry, self._folder, codec, self._on_message)
-            begun = await link.begin()
+            link, begun, new = await reach(entry, self._folder, codec, self._on_message)
             if new and entry.alive:
                 await link.until_heard()
         except (OSError, ValueError, KernelTimeout) as error:
@@ -91,7 +95,7 @@ class TakenConnection:
     async def stop(self, grace: float, *, restart: bool = False) -> None:
         if self._ended is not None:
             await end_process(
-                self._entry.pid,
+                None if self._is_another() else self._entry.pid,
                 self._ended,
                 grace,
                 restart=restart,
@@ -121,14 +125,26 @@ class TakenConnection:
                 reason, cause = ended.reason, ended.cause
         return Exit(None, "", reason, cause)
 
+    def _is_another(self) -> bool:
+        """Whether the process with the kernel's id is not the kernel, which is long gone."""
+        process = watchdog.look_up(self._entry.pid)
+        return process is not None and process.started.decode() != self._entry.started
+
     async def _kill(self, number: signal.Signals) -> None:
         if not self._entry.alive:
-            return  # its id may be another's by now
+            return
         if os.getpgid(self._entry.pid) == self._entry.pid:
             process.signal_group(self._entry.pid, number)
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._entry.pid, number)
+
+
+async def end(entry: Entry) -> None:
+    """End a kept kernel that cannot be taken up, and all that it has started."""
+    kernel = TakenConnection(entry, Path(), lambda message: None)
+    kernel.watch()
+    await kernel.stop(0)
 
 
 def connection_info(entry: Entry) -> dict[str, Any]:
