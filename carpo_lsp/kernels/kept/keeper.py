@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.messages import Channel
 
 KINDS: Final[dict[Channel, Kind]] = {
-    "shell": Kind.SHELL,
-    "control": Kind.CONTROL,
-    "stdin": Kind.STDIN,
     "iopub": Kind.IOPUB,
+    "control": Kind.CONTROL,
+    "shell": Kind.SHELL,
+    "stdin": Kind.STDIN,
 }
 
 LOOK: Final = 0.5
@@ -202,7 +202,8 @@ class Keeper:
         return msg_id
 
     def _settle(self, reason: str, cause: Cause) -> None:
-        """The kernel is gone: take what is still on its way."""
+        """The kernel is gone: take what is still on its way, and leave nothing behind."""
+        self._kernel.end_rest()
         for channel, frames in self._kernel.rest():
             self._hear(channel, frames)
         self._end(reason, cause)

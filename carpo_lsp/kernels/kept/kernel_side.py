@@ -30,6 +30,9 @@ TAIL: Final = 8192
 SETTLE: Final = 0.05
 """Seconds without a message after which nothing more of an ended kernel is on its way."""
 
+STDIN: Final = 1.0
+"""Seconds to wait for the stdin channel. Some kernels have none."""
+
 GRACE: Final = 2.0
 """Seconds for a shutdown request, and then for SIGTERM."""
 
@@ -110,7 +113,14 @@ class Kernel:
 
     def open(self, channel: Channel, identity: bytes) -> None:
         opened = open_socket(self._context, self._info, channel, identity)
-        opened.connect(address(self._info, channel))
+        if channel == "stdin":
+            # The kernel drops a question to a peer that is not there yet; elsewhere messages wait.
+            with opened.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED) as peer:
+                opened.connect(address(self._info, channel))
+                peer.poll(int(STDIN * 1000))
+                opened.disable_monitor()
+        else:
+            opened.connect(address(self._info, channel))
         self._sockets[channel] = opened
         self._poller.register(opened, zmq.POLLIN)
 
@@ -157,6 +167,13 @@ class Kernel:
             os.close(self._tail)
             self._tail = -1
 
+    def end_rest(self) -> None:
+        """The process is gone: end what it has started and left in its group."""
+        process = watchdog.look_up(self._pid)
+        if process is None or process.started.decode() == self._started:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, signal.SIGKILL)
+
     def rest(self) -> Iterator[tuple[Channel, list[bytes]]]:
         """What is still on its way from a process that is gone."""
         if self._tail >= 0:
@@ -174,6 +191,7 @@ class Kernel:
             self._poller.unregister(opened)
             opened.close()
         self._sockets.clear()
+        self._context.term()
         if self._descriptor is not None:
             self._poller.unregister(self._descriptor)
             os.close(self._descriptor)
