@@ -53,6 +53,9 @@ WAIT = {
 }
 """Waits for the file."""
 
+CHILD = 'import subprocess; print(subprocess.Popen(["sleep", "600"]).pid)'
+"""Starts a process that outlives the kernel, and prints its id."""
+
 ENDINGS: dict[str, Callable[[Wire], None]] = {
     "asked": lambda client: client.notify("exit"),
     "hung up": lambda client: client.hang_up(),
@@ -314,6 +317,7 @@ async def test_what_ended_meanwhile_is_shown(desk: Desk) -> None:
 async def test_a_kernel_that_died_meanwhile_is_told_of(desk: Desk) -> None:
     first = await desk.editor()
     await first.until_done(await desk.run(first, 1))
+    child = int(await first.evaluate(desk.uri(), CHILD))
     code = f"""print("a", flush=True)
 {WAIT["python"]}os.system("echo last words >&2")
 print("b", flush=True)
@@ -327,6 +331,7 @@ time.sleep(600)"""
     os.kill(entry.pid, signal.SIGKILL)
     for process in desk.processes():
         await gone(process.pid)
+    await gone(child)
     second = await desk.editor()
     end = await second.until_done(execution_id)
     assert end["state"] == "died"
@@ -466,6 +471,10 @@ async def test_two_editors_at_once(desk: Desk) -> None:
     assert await third.evaluate(desk.uri(), "x + 2") == "3"
     await third.request("carpo/shutdownKernel", {"kernelId": kernel_id})
     await second.until_status(kernel_id, "dead")
+    assert names(desk.registry.root) == []
+    # Whoever of them was first has its address, for a restart: with both it is gone.
+    for client in (second, third):
+        await desk.leave(client)
     assert desk.left() == []
 
 
@@ -500,11 +509,7 @@ async def test_an_idle_kernel_is_ended_after_the_time_that_was_set(desk: Desk) -
     await first.until_done(await desk.run(first, 1))
     (entry,) = desk.registry.entries()
     assert entry.minutes == 0.02
-    child = int(
-        await first.evaluate(
-            desk.uri(), 'import subprocess; print(subprocess.Popen(["sleep", "600"]).pid)'
-        )
-    )
+    child = int(await first.evaluate(desk.uri(), CHILD))
     keepers = desk.keepers()
     assert keepers
     await desk.leave(first)
