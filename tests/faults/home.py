@@ -90,7 +90,7 @@ class Home:
                 and not any(has(process, name, part=True) for name in folders)
             ]
 
-        await until(lambda: not left(), GONE, left)
+        await until(lambda: not left(), GONE, lambda: [(each, _arguments(each)) for each in left()])
 
     # Files
 
@@ -99,7 +99,7 @@ class Home:
 
         `swept`: a server has been started since, which removes entries of kernels that are gone.
         """
-        kept = [entry for entry in self.kept() if entry.alive]
+        kept = [entry for entry in self.kept() if entry.alive or not swept]
         spared = {name for entry in kept for name in (entry.kernel_id, entry.folder)}
         spared |= {entry.connection_file for entry in kept}
         folders = [self.runtime, self.tmp]
@@ -127,11 +127,14 @@ class Home:
 
 def has(process: psutil.Process, word: str, *, part: bool = False) -> bool:
     """Whether a process has an argument that ends in, or with `part` contains, a word."""
+    return any(word in each if part else each.endswith(word) for each in _arguments(process))
+
+
+def _arguments(process: psutil.Process) -> list[str]:
     try:
-        arguments = process.cmdline()
+        return process.cmdline()
     except psutil.Error:
-        return False
-    return any(word in each if part else each.endswith(word) for each in arguments)
+        return []
 
 
 async def until(

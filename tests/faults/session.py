@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 OPTIONS = {"carpo": {"notifications": True}}
 
-KILLED = {1001, 1002, 1003, 1004, 1005}
-"""Codes of the errors by which a request is answered when its kernel has gone."""
+KILLED = {1001, 1002, 1003, 1004, 1005, -32800}
+"""Codes of the errors by which a request is answered when its kernel has gone, or the server is
+asked to end."""
 
 
 class Witness(Wire):
@@ -53,6 +54,10 @@ class Witness(Wire):
 
         self.post(method, params).add_done_callback(look)
 
+    async def until_noted(self, count: int) -> None:
+        """Wait until there have been more notifications than that."""
+        await self.until(lambda *_: len(self.notes) > count)
+
     async def read_to_the_end(self, *, in_order: bool) -> None:
         """Read all that a server that ends had sent; `in_order`: it was asked to end."""
         await self.close()
@@ -61,6 +66,11 @@ class Witness(Wire):
         assert self.asked.issuperset(self.answered), "an answer to nothing"
         assert not (in_order and missing), "requests without an answer"
         assert self.wrong is None
+
+    def status(self, kernel_id: str) -> str:
+        """What it was told last of a kernel."""
+        told = [each for each in self.named("carpo/kernelStatus") if each["kernelId"] == kernel_id]
+        return str(told[-1]["status"])
 
     @property
     def told(self) -> set[str]:
