@@ -163,6 +163,8 @@ class StartKernelParams:
     env: dict[str, str] = attrs.field(factory=dict)
     limits: Limits | None = None
     timeout: Quantity | None = None
+    keep: bool | None = None
+    """Whether it is to go on when the editor quits; by default as the user has set."""
 
     def __attrs_post_init__(self) -> None:
         _exactly_one(self, "spec_path", "spec_name", "language", "text_document")

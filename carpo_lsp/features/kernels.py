@@ -54,6 +54,8 @@ def start_kernel(
         env=params.env,
         timeout=params.timeout,
         limits=params.limits,
+        keep=workspace.settings.kernel.keep_minutes if params.keep else None,
+        ends=params.keep is False,
     )
     if params.text_document is not None:
         document = workspace.documents.get_main(params.text_document.uri)

@@ -56,6 +56,8 @@ class StartOptions:
     keep: float | None = None
     """Have the kernel outlive this process, until it has been idle for so many minutes without a
     server (0: for ever); None: it ends with this process."""
+    ends: bool = False
+    """Have it end with this process, whatever the user has set for others."""
 
 
 USUAL: Final = StartOptions()

@@ -148,7 +148,7 @@ class Workspace:
     def with_settings(self, options: StartOptions) -> StartOptions:
         """The options of a start, with what the user has set where they say nothing."""
         settings = self.settings.kernel
-        keep = settings.keep_minutes if settings.keep_alive else None
+        keep = settings.keep_minutes if settings.keep_alive and not options.ends else None
         return attrs.evolve(
             options,
             timeout=options.timeout or settings.timeout,

@@ -422,6 +422,16 @@ async def test_a_kernel_that_takes_nobody_in_between_is_kept_from_the_end_of_its
     assert "2" in await second.evaluate(desk.uri("r"), "x")
 
 
+@pytest.mark.parametrize(("options", "keep"), [(ENDS, True), (KEPT, False)])
+async def test_a_start_says_whether_the_kernel_is_kept(
+    desk: Desk, options: dict[str, Any], keep: bool
+) -> None:
+    client = await desk.editor(options=options)
+    for params in ({"specName": "python3"}, {"textDocument": {"uri": desk.uri()}}):
+        kernel = await client.request("carpo/startKernel", {**params, "keep": keep})
+        assert kernel["kept"] is keep
+
+
 async def test_a_kernel_that_nobody_wants_kept_ends_with_the_editor(desk: Desk) -> None:
     first = await desk.editor("python", ENDS)
     await first.until_done(await desk.run(first, 1))
