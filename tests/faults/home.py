@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 GONE = 5.0
 """Seconds after its death in which all is gone that a server has started."""
 
+LOG = "log"
+"""The log of all servers of a home."""
+
 AnyWire = TypeVar("AnyWire", bound=Wire)
 
 
@@ -34,12 +37,14 @@ class Home:
         for each in (self.tmp, self.work):
             each.mkdir()
         fake_spec(jupyter / "kernels" / "fake", display_name="fake", language="fake")
-        self.log = folder / "log"
+        self.log = folder / LOG
         self.env = {
             "XDG_STATE_HOME": str(self.state),
             "JUPYTER_RUNTIME_DIR": str(self.runtime),
             "JUPYTER_PATH": str(jupyter),
             "TMPDIR": str(self.tmp),
+            # Jedi's cache is of no use any more when a kernel has been killed that wrote to it.
+            "XDG_CACHE_HOME": str(folder / "c"),
         }
 
     async def server(self, kind: type[AnyWire], program: Sequence[str] = SERVER) -> AnyWire:

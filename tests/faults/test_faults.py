@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from home import LOG
 from rounds import play
 
 if TYPE_CHECKING:
@@ -26,4 +27,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 async def test_rounds(seed: int) -> None:
     # Below 108 bytes with all that comes behind it.
     with tempfile.TemporaryDirectory(prefix="cf-") as folder:
-        await play(seed, Path(folder))
+        try:
+            await play(seed, Path(folder))
+        except BaseException:
+            print((Path(folder) / LOG).read_text())  # it goes with the folder
+            raise

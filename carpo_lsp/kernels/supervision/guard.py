@@ -37,14 +37,16 @@ class OwnFolder:
     """
 
     def __init__(self, name: str = "", parent: Path | None = None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=watchdog.PREFIX + name, dir=parent))
+        prefix = f"{watchdog.NEW}{os.getpid()}-"
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         self._lock: int | None = None
-        new = self.path / f"{watchdog.LOCK}.new"
         try:
-            self._lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            lock = self.path / watchdog.LOCK
+            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Only now, so that nobody sees it unlocked.
-            new.rename(self.path / watchdog.LOCK)
+            random = self.path.name.removeprefix(prefix)
+            self.path = self.path.rename(self.path.with_name(watchdog.PREFIX + name + random))
         except OSError:
             self.close()
             raise

@@ -29,6 +29,10 @@ STARTING: Final = b"?"
 GONE: Final = b"-"
 
 PREFIX: Final = "carpo-"
+NEW: Final = PREFIX + "new-"
+"""What a temporary folder is called, with the id of its process behind, until it has its lock."""
+OLD: Final = PREFIX + "old-"
+"""What it is called while it is removed, which whoever finds it may go on with."""
 LOCK: Final = ".carpo-lock"
 """A file in each temporary folder, locked for as long as the process lives that made the folder."""
 
@@ -221,14 +225,22 @@ def sweep(parent: str) -> None:
         try:
             if name.startswith(PREFIX):
                 _remove_abandoned(os.path.join(parent, name))
-        except OSError:
+        except (OSError, ValueError):
             continue  # not one of ours, or not abandoned
 
 
 def _remove_abandoned(folder: str) -> None:
-    """Raises `OSError` for a folder that is not ours or in use."""
+    """Raises `OSError` or `ValueError` for a folder that is not ours or in use."""
     if os.lstat(folder).st_uid != os.getuid():
         raise PermissionError(folder)
+    name = os.path.basename(folder)
+    if name.startswith(NEW):
+        if look_up(int(name.removeprefix(NEW).partition("-")[0])) is None:
+            _delete(folder)
+        return
+    if name.startswith(OLD):
+        _delete(folder)
+        return
     lock = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -239,9 +251,14 @@ def _remove_abandoned(folder: str) -> None:
 
 def remove(folder: str) -> None:
     """Remove a temporary folder and the files that it links to. Raises `OSError`."""
-    names = os.listdir(folder)
-    # The lock last: without it nobody would know the rest for ours.
-    for name in sorted(names, key=LOCK.__eq__):
+    parent, name = os.path.split(folder)
+    doomed = os.path.join(parent, OLD + name)
+    os.rename(folder, doomed)  # or nobody would know it for ours without its lock
+    _delete(doomed)
+
+
+def _delete(folder: str) -> None:
+    for name in os.listdir(folder):
         path = os.path.join(folder, name)
         if os.path.islink(path):
             _unlink(os.readlink(path))

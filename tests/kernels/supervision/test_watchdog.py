@@ -282,6 +282,22 @@ def test_folders_of_processes_that_are_gone(tmp_path: Path) -> None:
     watchdog.sweep(str(tmp_path / "nowhere"))
 
 
+def test_folders_of_processes_that_were_killed_while_they_made_or_removed_them(
+    tmp_path: Path,
+) -> None:
+    parent, file = tmp_path / "tmp", tmp_path / "kernel-0.json"
+    file.touch()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    living = f"carpo-new-{os.getpid()}-abc"
+    for name in (f"carpo-new-{gone.pid}-abc", living, "carpo-new-other", "carpo-old-carpo-abc"):
+        (parent / name).mkdir(parents=True)
+    (parent / "carpo-old-carpo-abc" / file.name).symlink_to(file)
+    watchdog.sweep(str(parent))
+    assert names(parent) == sorted([living, "carpo-new-other"])
+    assert not file.exists()
+
+
 def test_a_folder_of_our_own(tmp_path: Path) -> None:
     folder = OwnFolder("outputs-", tmp_path)
     assert folder.path.name.startswith("carpo-outputs-")
