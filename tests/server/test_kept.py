@@ -739,9 +739,10 @@ async def test_kernels_that_ended_with_the_machine_are_swept(desk: Desk) -> None
 
 
 async def test_what_a_crash_has_left_in_the_registry_is_swept(desk: Desk) -> None:
-    for name in ("left", "new", "used"):
+    for name in ("left", "new", "spoiled", "used"):
         (desk.registry.root / name).mkdir(parents=True)
-    for name in ("left", "used"):
+    (desk.registry.root / "spoiled" / "entry.json").write_text("{")
+    for name in ("left", "spoiled", "used"):
         os.utime(desk.registry.root / name, (0, 0))
     held = lock(desk.registry.folder("used"))
     assert held is not None

@@ -32,7 +32,8 @@ REMEMBERED: Final = 30 * 24 * 3600
 """Seconds for which the last output of a kernel waits for its document to be opened."""
 
 UNFINISHED: Final = 3600
-"""Seconds that a folder may be without an entry before it is one that a crash has left."""
+"""Seconds that a folder may be without an entry that can be read before it is one that a crash, or
+a disk, has spoiled."""
 
 Bound = tuple[str, str | None]
 """URI of a document, and the language of its code that a kernel runs; None for all."""
@@ -185,10 +186,11 @@ def lock(folder: Path) -> int | None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether a crash has left a folder without an entry, and nobody is about to write one."""
+    """Whether a folder has no entry, or none that can be read, which nobody uses or is about to
+    write."""
     try:
         old = time.time() - folder.stat().st_mtime > UNFINISHED
-        if not old or (folder / ENTRY).exists() or not folder.is_dir():
+        if not old or not folder.is_dir() or _is_readable(folder):
             return False
         descriptor = lock(folder)
     except OSError:
@@ -196,6 +198,17 @@ def _is_abandoned(folder: Path) -> bool:
     if descriptor is not None:
         os.close(descriptor)
     return descriptor is not None
+
+
+def _is_readable(folder: Path) -> bool:
+    """Whether the entry in a folder can be read; also where only this moment is to blame."""
+    try:
+        _read(folder)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def remove(folder: str) -> None:
