@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from carpo_lsp import __version__
+from carpo_lsp.cli.ask import complete, inspect, interrupt
 from carpo_lsp.cli.doctor import doctor
 from carpo_lsp.cli.errors import UserError, describe
+from carpo_lsp.cli.execute import execute
 from carpo_lsp.cli.history import history
 from carpo_lsp.cli.kernels import kernels
 from carpo_lsp.cli.run import run
@@ -30,9 +32,12 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
     \b
     carpo-lsp                       serve one editor (the same as `carpo-lsp serve`)
     carpo-lsp run analysis.py       run the code cells of a document
-    carpo-lsp kernels               show which kernels are installed
+    carpo-lsp kernels               show which kernels are installed, or run
+    carpo-lsp execute KERNEL CODE   run code in a kernel that runs already
+    carpo-lsp complete KERNEL CODE  complete code, and `inspect` looks it up
+    carpo-lsp interrupt KERNEL      interrupt what a kernel runs
+    carpo-lsp stop KERNEL           end a kernel
     carpo-lsp history               show what has been run, and what came of it
-    carpo-lsp stop ID               end a kernel that goes on without an editor
     carpo-lsp doctor                find what keeps kernels from running
     """
     given = [
@@ -51,6 +56,10 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
 cli.add_command(serve)
 cli.add_command(run)
 cli.add_command(kernels)
+cli.add_command(execute)
+cli.add_command(complete)
+cli.add_command(inspect)
+cli.add_command(interrupt)
 cli.add_command(history)
 cli.add_command(stop)
 cli.add_command(doctor)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from carpo_lsp.journal.journal import Journal
+    from carpo_lsp.kernels.elsewhere.census import Resident
     from carpo_lsp.kernels.evaluation import Evaluation
     from carpo_lsp.kernels.messages import Request
     from carpo_lsp.kernels.remote.servers import Offer
@@ -192,10 +193,7 @@ class Frontend:
         if connection_file is not None and (at := self._at_server(connection_file)) is not None:
             remote_id, server = at
             return await self.attach_server(server, remote_kernel_id=remote_id)
-        from carpo_lsp.kernels.existing import find_connection_file
-
-        file = await find_connection_file(connection_file, self.manager.context)
-        state = self.manager.attach(file)
+        state = self.manager.attach(await self.manager.find_connection_file(connection_file))
         await state.wait_ready()
         return state.kernel_id
 
@@ -238,6 +236,12 @@ class Frontend:
         or `KernelDied`."""
         # Looked up now: a start that fails at once takes the kernel off the list.
         return self.manager.get(kernel_id).wait_ready()
+
+    async def list_running(self) -> list[Resident]:
+        """The kernels that run on this machine, be they of another carpo or of other programs."""
+        from carpo_lsp.kernels.elsewhere.census import census
+
+        return await census(self.manager.registry, self.manager.context)
 
     def list_kernels(self) -> list[protocol.Kernel]:
         """The kernels, with the memory and processor time they use."""
@@ -385,6 +389,12 @@ class Frontend:
         if execution_id is not None and executions.waits_for_input:
             self.record(execution_id)
         executions.answer(value, execution_id)
+
+    def drop(self, execution_id: str) -> bool:
+        """Take an execution that waits out of the queue, which ends it as `aborted`; False for one
+        that has been sent to its kernel. Raises `ExecutionNotFound`."""
+        state = self.manager.get(self.record(execution_id).kernel_id)
+        return state.executions.drop(execution_id)
 
     def forget(self, execution_id: str) -> None:
         """Nobody wants to see the outputs of an ended execution any more, nor after a restart."""

@@ -1,171 +1,158 @@
-"""Runs one cell at a time in a kernel and shows what comes of it."""
+"""`carpo-lsp execute`: runs code in a kernel that runs already."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+import click
 
-from carpo_lsp.cli.show import STDERR, STDOUT, text_of_error
-from carpo_lsp.cli.stdin import Stdin
-from carpo_lsp.deadlines import Deadline
-from carpo_lsp.errors import KernelDied, NoInputPending
-from carpo_lsp.kernels.events import TERMINAL, InputRequested, OutputChanged, StateChanged
+from carpo_lsp.cli.target import GONE, attach, code_of, json_option, kernel_argument, print_json
 
 if TYPE_CHECKING:
+    from carpo_lsp.cli.executor import Kind, Outcome
+    from carpo_lsp.kernels.events import Output, OutputChanged
+
+CODES: Final[dict[Kind, int]] = {"error": 1, "aborted": 1, "timeout": 3, "died": GONE, "input": 5}
+
+
+@click.command("execute", short_help="Run code in a kernel that runs already.")
+@kernel_argument
+@click.argument("code")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Interrupt the code when it runs longer than this, or drop it when it has not begun.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="TEXT",
+    help="Answer what the code asks for, once for each question. Without it a terminal is asked.",
+)
+@click.option(
+    "--images",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Save images into this folder, which is made; with --json in place of their content.",
+)
+@json_option
+def execute(
+    kernel: str,
+    code: str,
+    timeout: float | None,
+    inputs: tuple[str, ...],
+    images: Path | None,
+    as_json: bool,
+) -> int:
+    """Run CODE in a running kernel and show what comes of it.
+
+    KERNEL is the id of a kernel or the beginning of one, as `carpo-lsp kernels --running` prints
+    it, be it that of an editor or of another program; or the name or path of a connection file; or
+    `newest`, for the kernel that was started last. CODE is `-` for stdin.
+
+    What the code prints comes on stdout and stderr as it is printed, results as text on stdout.
+    With --json it is, at the end, an object with kernelId, state ("ok", "error", "aborted",
+    "died"), executionCount, outputs (as in a notebook), error, problem and durationMs. While the
+    kernel runs other code, CODE waits for its end. Ctrl-C interrupts CODE, a second Ctrl-C quits.
+
+    \b
+    Examples:
+      carpo-lsp execute newest 'df.describe()'
+      carpo-lsp execute 3f0c - --json < query.py
+
+    \b
+    Exit codes:
+      0      the code ran without an error
+      1      it failed, or was dropped
+      2      a wrong option, or no such kernel
+      3      it took longer than --timeout
+      4      the kernel died
+      5      it asked for input, and there was no answer
+      128+N  ended by signal N: 130 by Ctrl-C
+    """
+    import asyncio
+
+    return asyncio.run(_execute(kernel, code_of(code), timeout, inputs, images, as_json))
+
+
+async def _execute(
+    kernel: str,
+    code: str,
+    seconds: float | None,
+    inputs: tuple[str, ...],
+    images: Path | None,
+    as_json: bool,
+) -> int:
+    from carpo_lsp.cli.executor import Executor
     from carpo_lsp.cli.screen import Screen
-    from carpo_lsp.cli.show import Display
+    from carpo_lsp.cli.show import STDERR, STDOUT, Display
+    from carpo_lsp.cli.signals import Lifetime
+    from carpo_lsp.cli.stdin import Given, Stdin
     from carpo_lsp.frontend import Frontend
-    from carpo_lsp.kernels.events import Event
-    from carpo_lsp.kernels.transcript.transcript import Record
 
-OBEY: Final = 5.0
-"""Seconds a kernel has to end a cell that was interrupted because its time was up."""
-
-
-@attrs.frozen
-class Outcome:
-    """How a cell ended. `problem` is None when all went well, else what to say of it."""
-
-    record: Record | None = None
-    problem: str | None = None
-    expected: bool = False
-    """Whether the problem is an error of the code, which a cell may be there to show."""
-    kernel_gone: bool = False
-
-
-@attrs.frozen
-class _Notice:
-    """Something to tell the user, in its place among the events."""
-
-    text: str
+    frontend = Frontend()
+    screen = Screen()
+    stdin = Stdin()
+    answers = stdin if stdin.is_terminal and not inputs else Given(inputs)
+    executor = Executor(frontend, screen, seconds, answers, STDERR if as_json else STDOUT)
+    async with Lifetime(frontend, executor.interrupt) as lifetime:
+        kernel_id = await attach(frontend, kernel)
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+        display = Display(screen, images, "", images=images is not None)
+        display.begin_cell(stamp)
+        outcome = await executor.run(kernel_id, code, NOWHERE if as_json else display)
+        if as_json:
+            print_json(_result(kernel_id, outcome, images, stamp))
+        elif outcome.problem is not None and outcome.kind != "error":
+            screen.note(outcome.problem)
+        await screen.flush()
+        if executor.interrupted:
+            return 130
+        return CODES[outcome.kind] if outcome.kind is not None else 0
+    return lifetime.exit_code
 
 
-class Executor:
-    """Runs cells; `interrupt` may be called meanwhile, at any time."""
+class _Nowhere:
+    """What is shown comes all at once, at the end."""
 
-    def __init__(self, frontend: Frontend, screen: Screen, timeout: float | None) -> None:
-        self._frontend = frontend
-        self._screen = screen
-        self._timeout = timeout
-        self._stdin = Stdin()
-        self._events: asyncio.Queue[Event | _Notice] = asyncio.Queue()
-        self._unsubscribe = frontend.subscribe(self._events.put_nowait)
-        self._kernel_id: str | None = None
-        self._interrupting: asyncio.Task[None] | None = None
-        self._answering: asyncio.Task[None] | None = None
-        self._error_shown = False
-        # What went wrong outside the code, and is the reason whatever the code made of it.
-        self._problem: str | None = None
-
-    def interrupt(self) -> bool:
-        """Interrupt the cell that runs; False when none does, or when that was tried before."""
-        if self._kernel_id is None or self._interrupting is not None:
-            return False
-        self._interrupting = asyncio.create_task(self._frontend.interrupt(self._kernel_id))
-        self._events.put_nowait(_Notice("interrupted; press Ctrl-C again to quit"))
-        return True
-
-    async def run(self, kernel_id: str, code: str, display: Display) -> Outcome:
-        """Run code to its end, with its output on the display. Raises `OSError` of the screen."""
-        self._interrupting = self._problem = None
-        self._error_shown = False
-        try:
-            execution_id = self._frontend.submit(kernel_id, code)
-        except KernelDied:
-            return Outcome(problem="the kernel died before it", kernel_gone=True)
-        self._kernel_id = kernel_id
-        try:
-            end = await self._until_end(kernel_id, execution_id, display)
-        finally:
-            self._kernel_id = None
-            await self._stop_answering()
-        record = self._frontend.record(execution_id)
-        if end is None:
-            return Outcome(record, self._problem, kernel_gone=True)
-        if end.error is not None and end.state == "error" and not self._error_shown:
-            self._screen.write_coloured(STDERR, text_of_error(end.error) + "\n")
-        problem = self._problem or _problem_of(end)
-        return Outcome(
-            record,
-            problem,
-            expected=end.state == "error" and self._problem is None,
-            kernel_gone=end.state == "died",
-        )
-
-    async def _until_end(
-        self, kernel_id: str, execution_id: str, display: Display
-    ) -> StateChanged | None:
-        """The terminal state; None when the kernel had to be ended instead."""
-        try:
-            async with Deadline(self._timeout):
-                return await self._follow(execution_id, display)
-        except TimeoutError:
-            self._problem = f"ran longer than {self._timeout:g} s and was interrupted"
-        await self._frontend.interrupt(kernel_id)
-        try:
-            async with Deadline(OBEY):
-                return await self._follow(execution_id, display)
-        except TimeoutError:
-            self._problem = f"ran longer than {self._timeout:g} s and could not be interrupted"
-        await self._frontend.shutdown_kernel(kernel_id)
-        return None
-
-    async def _follow(self, execution_id: str, display: Display) -> StateChanged:
-        """Show events until the terminal state. It may be cancelled and called again."""
-        while True:
-            match await self._events.get():
-                case StateChanged(execution_id=id_, state=state) as end if id_ == execution_id:
-                    if state in TERMINAL:
-                        await self._screen.flush()
-                        return end
-                case OutputChanged(execution_id=id_, output=output) as event:
-                    error = output is not None and output["output_type"] == "error"
-                    self._error_shown |= error and id_ == execution_id
-                    display.show(event)
-                case InputRequested(execution_id=id_) as request if id_ == execution_id:
-                    await self._stop_answering()
-                    self._answering = asyncio.create_task(self._answer(request))
-                case _Notice(text):
-                    self._screen.note(text)
-            await self._screen.flush()
-
-    async def _answer(self, request: InputRequested) -> None:
-        # What is typed is hidden before the prompt invites to type.
-        hidden = self._stdin.hidden() if request.password else contextlib.nullcontext()
-        with hidden, self._screen.reading():
-            self._screen.write(STDOUT, request.prompt)
-            await self._screen.flush()
-            line = await self._stdin.read_line()
-        if line is None:
-            self._problem = "asks for input, and stdin is at its end"
-            await self._frontend.interrupt(request.kernel_id)
-            return
-        if self._stdin.is_terminal:
-            if request.password:
-                self._screen.write(STDOUT, "\n")
-            else:
-                self._screen.line_entered()
-        # The cell may have been interrupted while the line was read.
-        with contextlib.suppress(NoInputPending):
-            await self._frontend.provide_stdin(request.kernel_id, line, request.execution_id)
-
-    async def _stop_answering(self) -> None:
-        if self._answering is not None:
-            self._answering.cancel()
-            await asyncio.wait([self._answering])
-            if not self._answering.cancelled():
-                self._answering.result()
-            self._answering = None
+    def show(self, event: OutputChanged) -> None:
+        """Nothing is shown now."""
 
 
-def _problem_of(end: StateChanged) -> str | None:
-    error = end.error or {}
-    if end.state == "error":
-        parts = (error.get("ename"), (error.get("evalue") or "").strip().partition("\n")[0])
-        return "failed: " + (": ".join(part for part in parts if part) or "an error")
-    if end.state == "died":
-        return f"the kernel died: {error.get('evalue') or 'it is gone'}"
-    return None if end.state == "ok" else "was aborted"
+NOWHERE: Final = _Nowhere()
+
+
+def _result(kernel_id: str, outcome: Outcome, images: Path | None, stamp: str) -> dict[str, Any]:
+    record = outcome.record
+    return {
+        "kernelId": kernel_id,
+        "state": record.state if record is not None else "died",
+        "executionCount": record.execution_count if record is not None else None,
+        "outputs": [
+            _output(output, images, f"{stamp}-{number}")
+            for number, output in enumerate(record.outputs if record is not None else (), 1)
+        ],
+        "error": record.error if record is not None else None,
+        "problem": outcome.problem,
+        "durationMs": record.duration_ms if record is not None else None,
+    }
+
+
+def _output(output: Output, images: Path | None, name: str) -> Output:
+    """An output with the path of a file in place of its image, where there is a folder for it."""
+    from carpo_lsp.cli.show import IMAGES, image_of
+
+    found = image_of(output.get("data") or {}) if images is not None else None
+    if images is None or found is None:
+        return output
+    content, suffix = found
+    images.mkdir(parents=True, exist_ok=True)
+    path = images / f"{name}{suffix}"
+    path.write_bytes(content)
+    data = {mime: value for mime, value in output["data"].items() if mime not in IMAGES}
+    metadata = {**output["metadata"], "carpo": {"image": str(path)}}
+    return {**output, "data": data, "metadata": metadata}

@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from carpo_lsp.kernels.elsewhere.census import Resident
     from carpo_lsp.protocol import KernelSpec
 
 
@@ -26,9 +27,11 @@ def kernels(running: bool, as_json: bool) -> int:
     --json each kernel is an object with name, specPath, displayName, language, interruptMode and
     origin, as in the `carpo/listKernelSpecs` request of the language server.
 
-    With --running these are the kernels that go on without an editor, which `carpo-lsp stop` ends,
-    and those of running servers. Each is an object with kernelId, displayName, language, pid, state
-    (idle, busy, ended, unknown), rssBytes, documents, since, servers (process ids) and kept.
+    With --running these are the kernels that run: those that go on without an editor, which
+    `carpo-lsp stop` ends, those of editors, and those that other programs have started, by their
+    connection files in Jupyter's runtime folder. Each is an object with kernelId, displayName,
+    language, pid, state (idle, busy, ended, unknown), rssBytes, documents, since, servers (process
+    ids), kept, ours and connectionFile.
     """
     if running:
         return _print_running(as_json)
@@ -48,13 +51,9 @@ def kernels(running: bool, as_json: bool) -> int:
 def _print_running(as_json: bool) -> int:
     import asyncio
 
-    from carpo_lsp.kernels.kept.census import census
-    from carpo_lsp.kernels.kept.registry import Registry
     from carpo_lsp.protocol import to_wire
 
-    registry = Registry()
-    registry.sweep()
-    found = asyncio.run(census(registry))
+    found = asyncio.run(_running())
     if as_json:
         click.echo(json.dumps(to_wire(found), indent=2, ensure_ascii=False))
     elif found:
@@ -69,7 +68,7 @@ def _print_running(as_json: bool) -> int:
                     each.state,
                     f"{each.rss_bytes / 1024**2:.0f} MB" if each.rss_bytes is not None else "",
                     (each.since or "")[:19].replace("T", " "),
-                    ", ".join(map(str, each.servers)) or "(kept)",
+                    ", ".join(map(str, each.servers)) or ("(kept)" if each.kept else "(others)"),
                     " ".join(each.documents),
                 )
                 for each in found
@@ -78,6 +77,14 @@ def _print_running(as_json: bool) -> int:
     else:
         click.echo("No kernel runs.", err=True)
     return 0
+
+
+async def _running() -> list[Resident]:
+    from carpo_lsp.frontend import Frontend
+
+    async with Frontend() as frontend:
+        frontend.manager.registry.sweep()
+        return await frontend.list_running()
 
 
 def _print_table(specs: Sequence[KernelSpec]) -> None:

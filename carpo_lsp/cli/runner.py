@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from carpo_lsp.cli.errors import UserError, describe
-from carpo_lsp.cli.execute import Executor
+from carpo_lsp.cli.executor import Executor
 from carpo_lsp.cli.screen import Screen
 from carpo_lsp.cli.show import Display
 from carpo_lsp.cli.signals import Lifetime

@@ -19,7 +19,7 @@ STDOUT: Final = 1
 STDERR: Final = 2
 
 # The best first: of several forms of one picture only one is saved.
-_IMAGES: Final = {
+IMAGES: Final = {
     "image/png": ".png",
     "image/svg+xml": ".svg",
     "image/jpeg": ".jpg",
@@ -52,13 +52,14 @@ def text_of(data: dict[str, Any]) -> str | None:
         return text_of_html(data["text/html"])
     if "application/json" in data:
         return json.dumps(data["application/json"], indent=2, ensure_ascii=False)
-    texts = (value for mime, value in data.items() if mime.startswith("text/"))
+    others = data.keys() - set(_TEXTS)
+    texts = (data[mime] for mime in sorted(others) if mime.startswith("text/"))
     return next((text for text in texts if isinstance(text, str)), None)
 
 
 def image_of(data: dict[str, Any]) -> tuple[bytes, str] | None:
     """The content and the file suffix of the best image in a MIME bundle."""
-    for mime, suffix in _IMAGES.items():
+    for mime, suffix in IMAGES.items():
         value = data.get(mime)
         if isinstance(value, str):
             if mime == "image/svg+xml":
@@ -117,11 +118,15 @@ class Display:
     """Shows the outputs of one document on a screen, as they arrive.
 
     Images go to `folder`, or to a new temporary one that is kept; `stem` is the document's name.
+    Without `images` none are saved.
     """
 
-    def __init__(self, screen: Screen, folder: Path | None, stem: str) -> None:
+    def __init__(
+        self, screen: Screen, folder: Path | None, stem: str, *, images: bool = True
+    ) -> None:
         self._screen = screen
         self._folder = folder
+        self._images = images
         self._stem = stem
         self._cell = ""
         self._count = 0
@@ -148,13 +153,21 @@ class Display:
             self._screen.write(fd, output["text"])
         elif output["output_type"] == "error":
             self._screen.write_coloured(STDERR, text_of_error(output) + "\n")
-        elif image := image_of(output["data"]):
+        else:
+            self._show_data(output["data"], display_id)
+
+    def _show_data(self, data: dict[str, Any], display_id: str | None) -> None:
+        image = image_of(data)
+        if image and self._images:
             self._save(*image, display_id)
-        elif text := text_of(output["data"]):
+            return
+        if text := text_of(data):
             if display_id is None or self._texts.get(display_id) != text:
                 self._screen.write_coloured(STDOUT, text if text.endswith("\n") else text + "\n")
             if display_id is not None:
                 self._texts[display_id] = text
+        if image:
+            self._screen.note(f"an image of {len(image[0])} bytes is not saved; see --images")
 
     def _save(self, content: bytes, suffix: str, display_id: str | None) -> None:
         path = self._files.get(display_id or "")

@@ -9,11 +9,13 @@ import termios
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class Stdin:
     """Reads lines from a descriptor: a terminal, a pipe or a file."""
+
+    exhausted = "stdin is at its end"
 
     def __init__(self, fd: int = 0) -> None:
         self._fd = fd
@@ -63,3 +65,19 @@ class Stdin:
         finally:
             loop.remove_reader(self._fd)
         return os.read(self._fd, 65536)
+
+
+class Given:
+    """The answers that a command was called with, for who cannot type them."""
+
+    is_terminal = False
+    exhausted = "nobody is there to answer; give what is to be answered with --input"
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+
+    def hidden(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def read_line(self) -> str | None:
+        return next(self._lines, None)

@@ -1,85 +1,129 @@
-"""`carpo-lsp stop`: end kernels that are kept."""
+"""`carpo-lsp stop`: end kernels that run."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
-from carpo_lsp.cli.errors import UserError
+from carpo_lsp.cli.errors import UserError, describe
+from carpo_lsp.cli.target import GONE, attach, print_json
 from carpo_lsp.errors import CarpoError
 
 if TYPE_CHECKING:
     from carpo_lsp.frontend import Frontend
+    from carpo_lsp.kernels.elsewhere.census import Resident
     from carpo_lsp.kernels.kept.registry import Entry
 
 LIST_HINT = "`carpo-lsp kernels --running` lists them."
 
 
-@click.command("stop")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "all_", is_flag=True, help="End all kept kernels.")
-@click.option("--force", is_flag=True, help="End kernels that an editor uses, too.")
-def stop(ids: tuple[str, ...], all_: bool, force: bool) -> int:
-    """End kept kernels, and all that they have started.
+@attrs.frozen
+class _Target:
+    """A kernel to end: a kept one by its entry, or any other by its name."""
 
-    ID is the id of a kernel or the beginning of one, as `carpo-lsp kernels --running` prints it.
-    A kernel that an editor uses is left alone, unless --force is given.
+    name: str
+    entry: Entry | None = None
+
+
+@click.command("stop")
+@click.argument("kernels", nargs=-1, metavar="[KERNEL]...")
+@click.option("--all", "all_", is_flag=True, help="End all kept kernels.")
+@click.option(
+    "--force", is_flag=True, help="End kernels that an editor uses or others have started, too."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of what has ended.")
+def stop(kernels: tuple[str, ...], all_: bool, force: bool, as_json: bool) -> int:
+    """End kernels, and all that they have started.
+
+    KERNEL is as for `carpo-lsp execute`. A kernel that an editor uses, or that was not started by
+    carpo, is left alone, unless --force is given. With --json each is an object with kernelId and
+    displayName.
 
     \b
     Exit codes:
       0    they have ended
       2    nothing has been ended, and why
+      4    one did not end
     """
-    if bool(ids) == all_ or "" in ids:  # an empty one is a variable that is not set
+    if bool(kernels) == all_ or "" in kernels:  # an empty one is a variable that is not set
         raise UserError(f"give the id of a kernel, or --all; {LIST_HINT}")
-    return asyncio.run(_stop(ids, force=force))
+    return asyncio.run(_stop(kernels, force=force, as_json=as_json))
 
 
-async def _stop(ids: tuple[str, ...], *, force: bool) -> int:
+async def _stop(names: tuple[str, ...], *, force: bool, as_json: bool) -> int:
     from carpo_lsp.frontend import Frontend
-    from carpo_lsp.kernels.kept.census import census
 
     async with Frontend() as frontend:
-        registry = frontend.manager.registry
-        entries = list(registry.entries())
-        residents = {each.kernel_id: each for each in await census(registry)}
-        if ids:
-            known = {entry.kernel_id: entry for entry in entries}
-            chosen = [_one(prefix, list(residents)) for prefix in dict.fromkeys(ids)]
-            for kernel_id in chosen:
-                if not residents[kernel_id].kept:
-                    server = residents[kernel_id].servers[0]
-                    raise UserError(
-                        f"the kernel {kernel_id} is not kept: it ends with its server, process "
-                        f"{server}; end it in that editor."
-                    )
-            entries = [known[kernel_id] for kernel_id in dict.fromkeys(chosen)]
-        for entry in entries:
-            servers = residents[entry.kernel_id].servers
-            if servers and not force:
-                raise UserError(
-                    f"the kernel {entry.kernel_id} is in use by the server with process id "
-                    f"{', '.join(map(str, servers))}; end it in that editor, or give --force."
-                )
-        await asyncio.gather(*[_end(frontend, entry) for entry in entries])
-    if not entries:
+        entries = {entry.kernel_id: entry for entry in frontend.manager.registry.entries()}
+        residents = {each.kernel_id: each for each in await frontend.list_running()}
+        if names:
+            chosen = {_one(name, residents): None for name in names}
+        else:
+            chosen = dict.fromkeys(entries)
+        for kernel_id in chosen:
+            _refuse(kernel_id, residents.get(kernel_id), force=force)
+        targets = [_Target(each, entries.get(each)) for each in chosen]
+        ended = await asyncio.gather(*[_end(frontend, each, as_json) for each in targets])
+    if as_json:
+        print_json([each for each in ended if each is not None])
+    elif not chosen:
         click.echo("No kernel is kept.", err=True)
-    return 0
+    return GONE if None in ended else 0
 
 
-def _one(prefix: str, ids: list[str]) -> str:
-    """The id that begins with a prefix. Raises `UserError`."""
-    found = [each for each in ids if each.startswith(prefix)]
-    if not found:
-        raise UserError(f"no kernel has an id that begins with {prefix!r}; {LIST_HINT}")
-    if len(found) > 1:
-        raise UserError(f"{prefix!r} could be {' or '.join(found)}; give more of it.")
-    return found[0]
+def _one(name: str, residents: dict[str, Resident]) -> str:
+    """The id of the kernel that is meant, or the name of one that is not listed. Raises
+    `UserError`."""
+    found = [each for each in residents if each.startswith(name)]
+    if len(found) > 1 and name not in found:
+        raise UserError(f"{name!r} could be {' or '.join(found)}; give more of it.")
+    if found:
+        return name if name in found else found[0]
+    for kernel_id, resident in residents.items():
+        if resident.connection_file.endswith(f"/{name.rpartition('/')[2]}"):
+            return kernel_id
+    return name
 
 
-async def _end(frontend: Frontend, entry: Entry) -> None:
+def _refuse(name: str, resident: Resident | None, *, force: bool) -> None:
+    """Raises `UserError` for a kernel that is not to be ended without being asked twice."""
+    if force or (resident is not None and resident.kept and not resident.servers):
+        return
+    if resident is None or not resident.ours:
+        raise UserError(
+            f"the kernel {name} was not started by carpo, and others may use it; give --force to "
+            "end it for all."
+        )
+    servers = ", ".join(map(str, resident.servers))
+    used = "in use by" if resident.kept else "not kept: it ends with"
+    raise UserError(
+        f"the kernel {name} is {used} the server with process id {servers}; end it in that editor, "
+        "or give --force."
+    )
+
+
+async def _end(frontend: Frontend, target: _Target, as_json: bool) -> dict[str, str] | None:
+    """What has ended; None, and a line on stderr, when it did not. Raises `UserError`."""
+    if target.entry is not None:
+        kernel_id, name = target.name, target.entry.spec.display_name
+        await _end_kept(frontend, target.entry)
+    else:
+        kernel_id = await attach(frontend, target.name)
+        name = frontend.get_kernel(kernel_id).display_name
+        try:
+            await frontend.shutdown_kernel(kernel_id, force=True)
+        except CarpoError as error:
+            click.echo(f"{kernel_id}  {name}: {describe(error)}", err=True)
+            return None
+    if not as_json:
+        click.echo(f"{kernel_id}  {name}: ended")
+    return {"kernelId": kernel_id, "displayName": name}
+
+
+async def _end_kept(frontend: Frontend, entry: Entry) -> None:
     from carpo_lsp.kernels.kept import taken
 
     state = frontend.manager.take_up(entry)
@@ -91,4 +135,3 @@ async def _end(frontend: Frontend, entry: Entry) -> None:
     if state.status != "stopped":
         await state.shutdown()
     frontend.manager.registry.remove(entry.kernel_id)
-    click.echo(f"{entry.kernel_id}  {entry.spec.display_name}: ended")

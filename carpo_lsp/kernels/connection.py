@@ -35,7 +35,8 @@ class Exit:
 
 @attrs.frozen
 class Running:
-    """A kernel that had been started by another server of ours, as it was left."""
+    """A kernel that was there before and need not answer now: one of another server of ours, as it
+    was left, or one that is busy with the code of another client."""
 
     info: dict[str, Any]
     """Content of its kernel_info_reply."""
@@ -47,7 +48,9 @@ class Running:
     begin: Callable[[OnMessage, Callable[[], None]], None]
     """Has what it has sent meanwhile given out from now on; gets the execute requests of the
     servers that have left, in their places among the messages. The other callback is called behind
-    all that."""
+    all that, and when the kernel is through with what ran."""
+    busy: bool = False
+    """Whether it runs code of another client, whose beginning has not been seen."""
 
 
 class Connection(Protocol):

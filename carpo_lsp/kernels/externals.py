@@ -33,6 +33,8 @@ class Externals:
     def __init__(self, kernel_id: str) -> None:
         self._kernel_id = kernel_id
         self._running: dict[str, Execution] = {}
+        self.unseen = False
+        """Whether code runs whose beginning has not been seen."""
         self._overtaken: set[str] = set()
         self._late: dict[str, Execution] = {}
         self._ended: Recent[str, None] = Recent(REMEMBERED)
@@ -40,7 +42,7 @@ class Externals:
     @property
     def busy(self) -> bool:
         """Whether another client's code is running."""
-        return bool(self._running)
+        return bool(self._running) or self.unseen
 
     def feed(self, message: Message, late: bool) -> Iterator[Event]:
         """Take an iopub message of an execute request that is not the running one of ours.
@@ -96,6 +98,7 @@ class Externals:
 
     def end(self) -> Iterator[Event]:
         """The kernel is gone."""
+        self.unseen = False
         yield from self.end_late()
         running, self._running = self._running, {}
         for execution in running.values():

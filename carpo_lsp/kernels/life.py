@@ -229,8 +229,8 @@ class Life:
             raise
 
     def _go_on(self, running: Running) -> None:
-        """Take in what the kernel has done since its last server left."""
-        self._executions.open(running.execution_count, resuming=True)
+        """Take in what the kernel has done since its last server left, or does for others."""
+        self._executions.open(running.execution_count, resuming=True, busy=running.busy)
         if running.gap is not None:
             self._announce(Why(running.gap, "outputLost"))
         running.begin(self._executions.resume, self._executions.go_on)

@@ -179,15 +179,25 @@ class KernelManager:
         minutes = self._keeping.get(kernel_id)
         return Keep(minutes, self.bound(kernel_id)) if minutes is not None else None
 
+    async def find_connection_file(self, name: str | None) -> str:
+        """The connection file of a kernel that runs on this machine, by any name that it has: see
+        `existing.find_connection_file`. Raises `KernelStartFailed`."""
+        from carpo_lsp.kernels.elsewhere.existing import find_connection_file
+
+        kept = [entry.connection_file for entry in self.registry.entries() if entry.alive]
+        return await find_connection_file(name, self.context, kept)
+
     def attach(self, connection_file: str) -> KernelState:
         """Begin to talk to a kernel that somebody else started, by its connection file.
 
         Raises `KernelStartFailed` for a file that cannot be read.
         """
-        from carpo_lsp.kernels.attached import AttachedConnection, read_connection_file
+        from carpo_lsp.kernels.elsewhere.attached import AttachedConnection, read_connection_file
+        from carpo_lsp.kernels.elsewhere.existing import uuid_of
 
         info = read_connection_file(connection_file)
-        state_id = self._new_id(None)
+        own_id = uuid_of(connection_file)  # it has one id in all servers that use it
+        state_id = self._new_id(own_id if own_id not in self._kernels else None)
 
         def connect(on_message: OnMessage) -> Connection:
             return AttachedConnection(connection_file, info, on_message, context=self.context)

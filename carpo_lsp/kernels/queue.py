@@ -110,18 +110,24 @@ class ExecutionQueue:
             return None
         return current.execution_id, current.seconds
 
-    def open(self, execution_count: int | None, *, resuming: bool = False) -> None:
+    def open(
+        self, execution_count: int | None, *, resuming: bool = False, busy: bool = False
+    ) -> None:
         """The kernel is ready: send what waits, when `resuming` only after `go_on`. The count is
-        known only of a new kernel."""
+        known only of a new kernel. `busy`: until then it runs another client's code."""
+        self._externals.unseen = busy
         self._open = self._new = True
         self._resuming = resuming
         self.execution_count = execution_count
+        if busy:
+            self._changed()
         self._pump()
 
     def go_on(self) -> None:
-        """What had been sent to the kernel before has been resumed."""
-        self._resuming = False
+        """What had been sent to the kernel before has been resumed, or has ended."""
+        self._resuming = self._externals.unseen = False
         self._pump()
+        self._changed()
 
     def close(self, reason: str, stderr_tail: str = "") -> None:
         """The kernel is gone: everything ends as `died`."""
@@ -173,6 +179,16 @@ class ExecutionQueue:
         self._tell(execution.queue(self.pending))
         self._waiting.append(execution)
         self._pump()
+
+    def drop(self, execution_id: str) -> bool:
+        """Drop one that waits; whether it did."""
+        for execution in self._waiting:
+            if execution.execution_id == execution_id:
+                self._waiting.remove(execution)
+                self._tell(execution.end("aborted"))
+                self._changed()
+                return True
+        return False
 
     def abort_waiting(self) -> None:
         """Drop what waits; the running execution goes on."""

@@ -15,7 +15,7 @@ from support import DEADLINE, FAKE, Events, check_order, fake_spec, is_alive, re
 
 from carpo_lsp.errors import KernelNotOurs, KernelStartFailed, KernelTimeout
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.kernels import attached
+from carpo_lsp.kernels.elsewhere import attached
 from carpo_lsp.kernels.events import StateChanged
 
 if TYPE_CHECKING:
@@ -328,3 +328,46 @@ async def test_files_that_are_no_connection_files(
         await frontend.attach_kernel(str(file))
     assert message in caught.value.message
     assert str(file) in caught.value.message
+
+
+async def test_a_kernel_that_is_busy_is_used_at_once(
+    frontend: Frontend, events: Events, kernel: str
+) -> None:
+    """What it can do beside the code it does; our code waits for its end, and may be dropped."""
+    handle = frontend.execute_code(kernel, "asked = 1\nprint(input('go? '))")
+    await events.until_input(handle.execution_id)
+    file = frontend.get_kernel(kernel).connection_file
+    async with Frontend() as other:
+        seen = Events(other)
+        attached_id = await other.attach_kernel(file)
+        assert other.get_kernel(attached_id).status == "busy"
+        assert other.get_kernel(attached_id).language == "python"
+        assert "asked" in (await other.get_completions(attached_id, "aske", 4)).matches
+        waits = other.submit(attached_id, "asked += 1")
+        dropped = other.submit(attached_id, "asked += 10")
+        assert other.drop(dropped)
+        assert seen.states(dropped) == ["queued", "aborted"]
+        assert seen.states(waits) == ["queued"]
+        await frontend.provide_stdin(kernel, "gone")
+        await seen.until_state("ok", waits)
+        assert not other.drop(waits)
+        text = await seen.until_text("gone")
+        assert text.execution_id.startswith("external:")
+        await seen.until_state("ok", text.execution_id)
+        await seen.until_status("idle", attached_id)
+        assert (await other.execute_code(attached_id, "asked")).outputs[0]["data"] == {
+            "text/plain": "2"
+        }
+
+
+async def test_the_code_of_others_is_interrupted(
+    frontend: Frontend, events: Events, kernel: str
+) -> None:
+    handle = frontend.execute_code(kernel, SLEEP)
+    await events.until_text("asleep")
+    async with Frontend() as other:
+        attached_id = await other.attach_kernel(frontend.get_kernel(kernel).connection_file)
+        await other.interrupt(attached_id)
+        result = await handle
+        assert result.error is not None
+        assert result.error["ename"] == "KeyboardInterrupt"

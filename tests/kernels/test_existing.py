@@ -15,7 +15,7 @@ from support import DEADLINE, FAKE
 
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.frontend import Frontend
-from carpo_lsp.kernels.existing import running
+from carpo_lsp.kernels.elsewhere.existing import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -572,6 +572,8 @@ async def test_running_kernels_are_listed_and_stopped(desk: Desk) -> None:
         "since": entry.since,
         "servers": [],
         "kept": True,
+        "ours": True,
+        "connectionFile": entry.connection_file,
     }
     assert listed["rssBytes"] > 10_000_000
     code, out, _ = await desk.carpo("kernels", "--running")
@@ -607,7 +609,9 @@ async def test_a_kernel_that_ends_with_its_server_is_listed_and_not_stopped(desk
     assert listed["servers"] == [first.process.pid]
     code, _, err = await desk.carpo("stop", kernel["kernelId"])
     assert code == 2
-    assert f"ends with its server, process {first.process.pid}" in err
+    assert f"it ends with the server with process id {first.process.pid}" in err
+    assert "or give --force" in err
+    assert (await desk.running())[kernel["kernelId"]]["state"] == "idle"
 
 
 @pytest.mark.parametrize(
@@ -616,7 +620,7 @@ async def test_a_kernel_that_ends_with_its_server_is_listed_and_not_stopped(desk
         ((), "give the id of a kernel, or --all"),
         (("",), "give the id of a kernel, or --all"),
         (("--all", "abc"), "give the id of a kernel, or --all"),
-        (("abc",), "no kernel has an id that begins with 'abc'"),
+        (("abc",), "the kernel abc was not started by carpo"),
     ],
 )
 async def test_stop_says_what_is_wrong(desk: Desk, arguments: tuple[str, ...], told: str) -> None:

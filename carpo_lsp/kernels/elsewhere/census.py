@@ -1,25 +1,29 @@
-"""Which kernels of ours run on this machine: those that are kept, and those of running servers."""
+"""Which kernels of this user run on this machine: those that are kept, those of running servers of
+ours, and those that others have started."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 import psutil
 
 from carpo_lsp.deadlines import Deadline
+from carpo_lsp.kernels.elsewhere.existing import kernel_id_of, running
 from carpo_lsp.kernels.supervision import watchdog
 from carpo_lsp.kernels.supervision.usage import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import zmq
 
     from carpo_lsp.kernels.kept.link import KeeperStatus
     from carpo_lsp.kernels.kept.registry import Entry, Registry
@@ -48,16 +52,45 @@ class Resident:
     since: str | None
     """When it was started, ISO 8601, UTC."""
     servers: tuple[int, ...]
-    """Process ids of the servers that use it."""
+    """Process ids of the servers of ours that use it, as far as they are known."""
     kept: bool
+    ours: bool
+    """Whether carpo has started it."""
+    connection_file: str
 
 
-async def census(registry: Registry) -> list[Resident]:
-    """The kernels of this user, kept ones first."""
+async def census(registry: Registry, context: zmq.Context[Any]) -> list[Resident]:
+    """The kernels of this user, kept ones first, then those of running servers of ours."""
     entries = tuple(registry.entries())
     kept = await asyncio.gather(*map(look_at, entries))
-    known = {entry.kernel_id for entry in entries}
-    return [*kept, *(each for each in _served() if each.kernel_id not in known)]
+    served = dict(_served())
+    known = {entry.connection_file for entry in entries}
+    found = await running(context, (path for path in served if path not in known))
+    processes = _by_argument()
+    others = []
+    for path, info, glance in found:
+        if path in known:
+            continue
+        process = processes.get(path)
+        server = served.get(path)
+        language = glance.info.get("language_info")
+        others.append(
+            Resident(
+                kernel_id=kernel_id_of(path),
+                display_name=str(info.get("kernel_name") or glance.info.get("implementation", "")),
+                language=str(language.get("name", "")) if isinstance(language, dict) else "",
+                pid=process.pid if process is not None else None,
+                state=glance.state,
+                rss_bytes=_memory(process.pid) if process is not None else None,
+                documents=(),
+                since=_since(process),
+                servers=(server,) if server is not None else (),
+                kept=False,
+                ours=server is not None,
+                connection_file=path,
+            )
+        )
+    return [*kept, *sorted(others, key=lambda each: not each.ours)]
 
 
 async def look_at(entry: Entry) -> Resident:
@@ -78,6 +111,8 @@ async def look_at(entry: Entry) -> Resident:
         since=entry.since,
         servers=status.servers if status is not None else (),
         kept=True,
+        ours=True,
+        connection_file=entry.connection_file,
     )
 
 
@@ -95,32 +130,35 @@ async def _ask(entry: Entry) -> KeeperStatus | None:
     return None
 
 
-def _served() -> Iterator[Resident]:
-    """The kernels of running servers that end with them, by their temporary folders."""
-    processes = {
+def _served() -> Iterator[tuple[str, int]]:
+    """The connection files of the kernels of running servers of ours, by their temporary folders,
+    and the process ids of the servers."""
+    processes = _by_argument()
+    for link in Path(tempfile.gettempdir()).glob(f"{watchdog.PREFIX}*/kernel-*.json"):
+        path = _target(link)
+        process = processes.get(path)
+        if process is not None and _in_use(link.parent):
+            with contextlib.suppress(psutil.Error):
+                yield path, process.ppid()
+
+
+def _by_argument() -> dict[str, psutil.Process]:
+    """The processes that have a connection file on their command line, by its path."""
+    return {
         argument: process
         for process in psutil.process_iter(["cmdline"])
         for argument in process.info["cmdline"] or ()
         if argument.endswith(".json")
     }
-    for link in Path(tempfile.gettempdir()).glob(f"{watchdog.PREFIX}*/kernel-*.json"):
-        process = processes.get(_target(link))
-        if process is None or not _in_use(link.parent):
-            continue
-        with contextlib.suppress(OSError, ValueError, psutil.Error):
-            info = json.loads(link.read_text(encoding="utf-8"))
-            yield Resident(
-                kernel_id=link.stem.removeprefix("kernel-"),
-                display_name=str(info.get("kernel_name") or ""),
-                language="",
-                pid=process.pid,
-                state="unknown",
-                rss_bytes=_memory(process.pid),
-                documents=(),
-                since=None,
-                servers=(process.ppid(),),
-                kept=False,
-            )
+
+
+def _since(process: psutil.Process | None) -> str | None:
+    """When a process was started, ISO 8601, UTC."""
+    try:
+        started = process.create_time() if process is not None else None
+    except psutil.Error:
+        return None
+    return None if started is None else datetime.fromtimestamp(started, UTC).isoformat()
 
 
 def _target(link: Path) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fnmatch
 import glob
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
+from uuid import UUID
 
 import attrs
 from jupyter_core.paths import jupyter_runtime_dir
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed
-from carpo_lsp.kernels.attached import UNUSABLE, read_connection_file
 from carpo_lsp.kernels.channels import Channels
+from carpo_lsp.kernels.elsewhere.attached import ANSWER, UNUSABLE, read_connection_file
 from carpo_lsp.kernels.messages import Request
 from carpo_lsp.kernels.supervision.heartbeat import PORT, is_there
 
@@ -38,9 +40,6 @@ ARRIVAL: Final = 1.0
 AT_ONCE: Final = 32
 """Kernels that are looked at at the same time: each takes a dozen file descriptors."""
 
-ANSWER: Final = 0.5
-"""Seconds that an idle kernel has to answer; one that does not is taken for busy."""
-
 
 @attrs.frozen
 class Glance:
@@ -52,18 +51,21 @@ class Glance:
     """Content of its kernel_info_reply; empty where it gives none."""
 
 
-async def find_connection_file(name: str | None, context: zmq.Context[Any]) -> str:
+async def find_connection_file(
+    name: str | None, context: zmq.Context[Any], others: Iterable[str] = ()
+) -> str:
     """The path of the connection file that a name means.
 
     None or `newest` is that of the kernel which was started last, of those in Jupyter's runtime
     folder that run. A name is that of a file there, a kernel's id or the beginning of one, or a
-    glob pattern, of which it is again the newest; else it is a path. Raises `KernelStartFailed`.
+    glob pattern, of which it is again the newest; else it is a path. `others` are connection files
+    of kernels elsewhere that are known by their ids as well. Raises `KernelStartFailed`.
     """
     if name is not None and name != NEWEST and (path := _named(name)) is not None:
         return path
     newest = name is None or name == NEWEST or glob.has_magic(name)
     found: list[str] = []
-    for path in _matching(name):
+    for path in _matching(name, others):
         if await _runs(path, context):
             found.append(path)
             if newest:
@@ -91,22 +93,31 @@ def _named(name: str) -> str | None:
     return os.path.abspath(name) if name.endswith(".json") and not glob.has_magic(name) else None
 
 
-def _matching(name: str | None) -> list[str]:
-    """The files in Jupyter's runtime folder that a name may mean, the newest first."""
-    folder = Path(jupyter_runtime_dir())
+def _matching(name: str | None, others: Iterable[str] = ()) -> list[str]:
+    """The files in Jupyter's runtime folder and besides that a name may mean, newest first."""
+    patterns: tuple[str, ...] = (f"{PREFIX}{name}*.json",)
     if name is None or name == NEWEST:
-        return _by_age(folder.glob(f"{PREFIX}*.json"))
-    if glob.has_magic(name):
+        patterns = (f"{PREFIX}*.json",)
+    elif glob.has_magic(name):
         patterns = (name, f"{PREFIX}{name}.json")
-        return _by_age({path for pattern in patterns for path in folder.glob(pattern)})
-    return _by_age(folder.glob(f"{PREFIX}{name}*.json"))
+    folder = Path(jupyter_runtime_dir())
+    found = {path for pattern in patterns for path in folder.glob(pattern)}
+    found.update(
+        path
+        for path in map(Path, others)
+        if any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)
+    )
+    return _by_age(found)
 
 
-async def running(context: zmq.Context[Any]) -> list[tuple[str, dict[str, Any], Glance]]:
-    """The kernels that run and have their connection files in Jupyter's runtime folder, the newest
-    first: the paths of the files, what is in them, and what the kernels tell."""
+async def running(
+    context: zmq.Context[Any], others: Iterable[str] = ()
+) -> list[tuple[str, dict[str, Any], Glance]]:
+    """The kernels that run and have their connection files in Jupyter's runtime folder, or are
+    `others`, the newest first: the paths of the files, what is in them, and what the kernels tell.
+    """
     found = []
-    for path in _matching(None):
+    for path in _matching(None, others):
         info = _content(path)
         if info is not None:
             found.append((path, info))
@@ -161,6 +172,14 @@ async def look(info: dict[str, Any], context: zmq.Context[Any]) -> Glance | None
 def kernel_id_of(path: str) -> str:
     """What a kernel is called by its connection file."""
     return Path(path).stem.removeprefix(PREFIX)
+
+
+def uuid_of(path: str) -> str | None:
+    """The id of a kernel whose connection file is named with a UUID, as most are."""
+    try:
+        return str(UUID(kernel_id_of(path)))
+    except ValueError:
+        return None
 
 
 async def _runs(path: str, context: zmq.Context[Any]) -> bool:

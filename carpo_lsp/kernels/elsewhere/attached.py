@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,11 +16,12 @@ import psutil
 import zmq
 from traitlets import TraitError
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed, KernelTimeout
 from carpo_lsp.files import read_text
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
-from carpo_lsp.kernels.connection import Exit, OnMessage
+from carpo_lsp.kernels.connection import Exit, OnMessage, Running
 from carpo_lsp.kernels.ending import end_process, within
 from carpo_lsp.kernels.messages import Message, Request
 from carpo_lsp.kernels.supervision.heartbeat import PORT, until_gone
@@ -35,6 +37,12 @@ ARRIVAL: Final = 5.0
 
 ABSENCE: Final = 1.0
 """Seconds after which a kernel whose heartbeat has left counts as gone."""
+
+ANSWER: Final = 0.5
+"""Seconds that an idle kernel has to answer; one that does not is taken for busy."""
+
+LIVE: Final = 2.0
+"""Seconds within which a busy kernel is heard on its other channels, if it has them."""
 
 FIELDS: Final = ("transport", "ip", "shell_port", "iopub_port", "stdin_port", "control_port")
 
@@ -84,8 +92,20 @@ class AttachedConnection:
         """That of the kernel's messages, once there are any."""
         self._left = False
         self._replaced = asyncio.Event()
+        self._published = asyncio.Event()
+        self._free = asyncio.Event()
+        """Whether it has answered on its shell channel, and so takes code."""
+        self._asked = Request("shell", "kernel_info_request", {})
+        self._interrupting = ""
+        self._obeyed = asyncio.Event()
+        self._told: tuple[str, asyncio.Future[dict[str, Any]]] | None = None
+        self._go_on: Callable[[], None] | None = None
 
-    async def start(self) -> None:
+    async def start(self) -> Running | None:
+        self._asked = Request("shell", "kernel_info_request", {})
+        self._free.clear()
+        self._published.clear()
+        self._told = self._go_on = None
         self._session, self._left = None, False
         self._replaced.clear()
         try:
@@ -96,6 +116,33 @@ class AttachedConnection:
                 hint="give the file with which the kernel was started, as it was",
             ) from error
         self._heart = asyncio.create_task(self._until_gone())
+        return await self._busy()
+
+    async def _busy(self) -> Running | None:
+        """The kernel while it runs the code of others, known by what it tells on its control
+        channel; None for one that answers on its shell channel, or says nothing at all."""
+        control = Request("control", "kernel_info_request", {})
+        told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._told = control.msg_id, told
+        self.send(self._asked)
+        self.send(control)
+        with contextlib.suppress(TimeoutError):
+            async with Deadline(ANSWER):
+                await self._free.wait()
+                return None
+        if not told.done():
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with Deadline(LIVE):
+                await self._published.wait()
+                await self.wait_for_stdin()
+        since = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return Running(told.result(), None, since, None, self._begin, busy=True)
+
+    def _begin(self, resume: OnMessage, go_on: Callable[[], None]) -> None:
+        self._go_on = go_on
+        if self._free.is_set():
+            go_on()
 
     def send(self, request: Request) -> None:
         if self._channels is not None:
@@ -111,7 +158,13 @@ class AttachedConnection:
 
     async def interrupt(self) -> None:
         # A process that is not ours gets no signals; ipykernel and others take the request too.
-        self.send(Request("control", "interrupt_request", {}))
+        request = Request("control", "interrupt_request", {})
+        self._interrupting = request.msg_id
+        self._obeyed.clear()
+        self.send(request)
+        with contextlib.suppress(TimeoutError):
+            async with Deadline(ANSWER):  # or it would be lost when the channels are closed now
+                await self._obeyed.wait()
 
     async def end(self, grace: float) -> None:
         """End the kernel for all who use it; where its process is on this machine, all that it has
@@ -152,6 +205,17 @@ class AttachedConnection:
             self._session = message.session
         elif message.session != self._session:
             self._replaced.set()
+        if message.channel == "iopub":
+            self._published.set()
+        elif self._told is not None and message.parent_id == self._told[0]:
+            if not self._told[1].done():
+                self._told[1].set_result(message.content)
+        elif message.parent_id == self._interrupting:
+            self._obeyed.set()
+        elif message.channel == "shell" and message.parent_id == self._asked.msg_id:
+            self._free.set()
+            if self._go_on is not None:
+                self._go_on()
         self._on_message(message)
 
     async def _until_gone(self) -> None:

@@ -1,0 +1,1 @@
+"""Kernels that other programs have started: found, looked at and used."""
