@@ -23,6 +23,7 @@ COMPONENTS: Final = {
     "needs_nvim": "Neovim 0.11 or newer",
     "needs_emacs": "Emacs 28.1 or newer with eglot, lsp-mode and markdown-mode",
     "needs_helix": "Helix 25.01 or newer",
+    "needs_helix_25_07": "Helix 25.07 or newer",
     "needs_vim": "Vim 9 with jobs and ALE",
     "needs_vscode": "VS Code (code-server) and Chromium",
     "needs_tmux": "tmux",
@@ -30,6 +31,8 @@ COMPONENTS: Final = {
     **{kind.marker: kind.title for kind in SERVERS},
 }
 """Marker to component. `tests/run` installs them where it may."""
+
+HELIX_25_07: Final = "hx-25.07"
 
 VSCODE: Final = Path(__file__).parents[1] / ".venv-vscode"
 """Where `tests/install_vscode` puts VS Code and what builds its extension."""
@@ -43,6 +46,7 @@ def missing() -> dict[str, str]:
         "needs_nvim": _version("nvim") >= (0, 11),
         "needs_emacs": _has_emacs(),
         "needs_helix": _version("hx") >= (25, 1),
+        "needs_helix_25_07": _version(newer_helix()) >= (25, 7),
         "needs_vim": _has_vim(),
         "needs_vscode": (VSCODE / "stamp").exists() and shutil.which("chromium") is not None,
         "needs_tmux": shutil.which("tmux") is not None,
@@ -57,6 +61,11 @@ def program(name: str) -> str:
     where there is none."""
     beside = Path(sys.executable).parent
     return shutil.which(name, path=beside) or shutil.which(name) or name
+
+
+def newer_helix() -> str:
+    """The name of the Helix that is 25.07 or newer: that of the tests, else the only one."""
+    return HELIX_25_07 if Path(program(HELIX_25_07)).exists() else "hx"
 
 
 def _version(name: str) -> tuple[int, ...]:

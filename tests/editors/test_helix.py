@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from plugin_components import program
+from plugin_components import newer_helix, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,14 +37,28 @@ sum(c(4.2, 7.9, 0.6))
 ```
 """
 
+KEYS = """\
+# %%
+1 + 1
+
+# %%
+2 * 2
+3 * 3
+
+# %%
+input("Who are you? ").upper()
+
+# %%
+__import__("time").sleep(1000)
+"""
+
 pytestmark = [pytest.mark.needs_helix, pytest.mark.needs_tmux]
 
 
 @pytest.fixture
-def editor(
-    terminal: Callable[..., Screen], home: Path, project: Path
-) -> Callable[[str, str], Screen]:
-    """Helix in a terminal, and a file open in it that carpo-lsp knows of."""
+def editor(terminal: Callable[..., Screen], home: Path, project: Path) -> Callable[..., Screen]:
+    """Helix in a terminal, and a file open in it that carpo-lsp knows of. Give it the name and the
+    text of the file, and the name of a newer Helix."""
     first, settings, more = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     # One of the others is in the environment under test, and has opinions on these scripts.
     first = first.replace(', "basedpyright", "ruff"]', "]")
@@ -54,12 +68,12 @@ def editor(
     (config / "config.toml").write_text(settings)
     log = home / "helix.log"
 
-    def start(name: str, text: str) -> Screen:
+    def start(name: str, text: str, helix: str = "hx") -> Screen:
         (project / name).write_text(text)
         log.touch()
         # Helix does not show when a server is there; its log does.
         told = terminal(["tail", "-n", "+1", "-F", log], columns=200, rows=100)
-        screen = terminal([program("hx"), "-v", "--log", log, name], rows=18)
+        screen = terminal([program(helix), "-v", "--log", log, name], rows=18)
         told.until(r"carpo -> .*textDocument/didOpen")
         return screen
 
@@ -85,7 +99,7 @@ def to_normal(screen: Screen) -> None:
 
 
 def test_a_script_on_the_screen(
-    editor: Callable[[str, str], Screen], picture: Callable[[Screen, str], Path]
+    editor: Callable[..., Screen], picture: Callable[[Screen, str], Path]
 ) -> None:
     screen = editor("fish.py", SCRIPT)
     run_cell(screen)
@@ -109,7 +123,7 @@ def test_a_script_on_the_screen(
     leave(screen)
 
 
-def test_completion_from_the_kernel(editor: Callable[[str, str], Screen]) -> None:
+def test_completion_from_the_kernel(editor: Callable[..., Screen]) -> None:
     screen = editor("fish.py", 'fish = {"carp": 4.2}\nfish\n')
     run_cell(screen)
     screen.until(r"→ \{'carp': 4.2\}")
@@ -128,10 +142,38 @@ def test_completion_from_the_kernel(editor: Callable[[str, str], Screen]) -> Non
 
 
 @pytest.mark.needs_r
-def test_a_fence_in_r(editor: Callable[[str, str], Screen]) -> None:
+def test_a_fence_in_r(editor: Callable[..., Screen]) -> None:
     screen = editor("fish.qmd", QUARTO)
     screen.type("4G")
     screen.until(r" 4:1 *$")
     run_cell(screen)
     screen.until(r"^● +4 .+→ \[1\] 12\.7$")
+    leave(screen)
+
+
+@pytest.mark.needs_helix_25_07
+def test_keys_of_a_newer_helix(editor: Callable[..., Screen]) -> None:
+    """One key runs the cell at the cursor, another the statement; prompts are answered."""
+    screen = editor("fish.py", KEYS, newer_helix())
+    screen.keys("M-Enter")
+    screen.until(r"^●? +2  1 \+ 1 .*→ 2$")
+    screen.type("6G")
+    screen.until(r" 6:1 *$")
+    screen.keys("M-s")
+    screen.until(r"^●? +6  3 \* 3 .*→ 9$")
+    screen.type("9G")
+    screen.until(r" 9:1 *$")
+    screen.keys("M-Enter")
+    screen.until(r"Who are you\?")
+    screen.type(':lsp-workspace-command carpo.answer "Ada"')
+    screen.keys("Enter")
+    screen.until(r"→ 'ADA'$")
+    screen.type("12G")
+    screen.until(r" 12:1 *$")
+    screen.keys("M-Enter")
+    screen.until(r"In \[\d+\]|fish\.py:")
+    screen.keys("M-q")
+    screen.until(r"KeyboardInterrupt")
+    screen.keys("M-o")
+    screen.until(r"fish.*\.md")
     leave(screen)
