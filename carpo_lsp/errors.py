@@ -133,6 +133,12 @@ class KernelNotOurs(CarpoError):
 
 
 class ServerFailed(CarpoError):
-    """A Jupyter server cannot be reached, or refuses what it is asked."""
+    """A Jupyter server cannot be reached, or refuses what it is asked.
+
+    To clients all kinds of it are this one.
+    """
 
     code = 1012
+
+    def to_data(self) -> dict[str, Any]:
+        return {"name": ServerFailed.__name__, **self.data}

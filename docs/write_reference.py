@@ -132,10 +132,15 @@ def vscode_manifest() -> str:
         f"{path}.{field.wire}": (field, _docstrings(section)[field.name])
         for path, section in _sections("carpo", settings.Settings)
         for field in settings.fields_of(section)
-        if not attrs.has(field.hint)
+        if not attrs.has(field.hint) and not path.endswith(".NAME")
     }
     own, generated = manifest["contributes"]["configuration"]
     generated["properties"] = {key: _vscode_setting(*field) for key, field in fields.items()}
+    generated["properties"] |= {
+        f"carpo.{field.wire}": _vscode_sections(item)
+        for field in settings.fields_of(settings.Settings)
+        if (item := settings.item_of(field.hint)) is not None
+    }
     manifest["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"] = [
         *(key for key in own["properties"] if key.startswith("carpo.server.")),
         *(key for key, (field, _) in fields.items() if not field.project),
@@ -143,11 +148,33 @@ def vscode_manifest() -> str:
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 
+def _vscode_sections(item: Any) -> dict[str, Any]:
+    """A setting that has sections by names, for the user's own settings and no workspace's."""
+    texts = _docstrings(item)
+    properties = {
+        field.wire: {
+            key: value
+            for key, value in _vscode_setting(field, texts[field.name]).items()
+            if key != "scope"
+        }
+        for field in settings.fields_of(item)
+    }
+    return {
+        "type": "object",
+        "default": {},
+        "scope": "machine",
+        "markdownDescription": " ".join((inspect.getdoc(item) or "").split()),
+        "additionalProperties": {"type": "object", "properties": properties},
+    }
+
+
 def _vscode_setting(field: settings.Field, text: str) -> dict[str, Any]:
     hint = get_args(field.hint)[0] if get_origin(field.hint) is Annotated else field.hint
     schema: dict[str, Any]
     if get_origin(hint) is Literal:
         schema = {"type": "string", "enum": list(get_args(hint))}
+    elif get_origin(hint) is dict:
+        schema = {"type": "object", "additionalProperties": {"type": "string"}}
     else:
         schema = {"type": {bool: "boolean", int: "integer", float: "number", str: "string"}[hint]}
         if hint in (int, float):

@@ -103,6 +103,10 @@ class Running:
     process: psutil.Process
 
     @property
+    def port(self) -> int:
+        return int(self.url.rstrip("/").rpartition(":")[2])
+
+    @property
     def named(self) -> Server:
         """It by the name of its kind, as a user may have set it. Enterprise Gateway starts nothing
         for root."""
@@ -128,6 +132,10 @@ async def serving(
 ) -> AsyncIterator[Running]:
     """A server of a kind that ends, with its kernels, when this does. Its files are in `folder`."""
     write_kernelspecs(folder / "jupyter" / "kernels")
+    profile = folder / "ipython" / "profile_default" / "ipython_config.py"
+    profile.parent.mkdir(parents=True, exist_ok=True)
+    # Jedi takes its time for the first completion, on a busy machine more than there is.
+    profile.write_text("get_config().Completer.use_jedi = False\n")
     port = port or free_port()
     extra = [] if kind.name != "jupyter_server" else [f"--ServerApp.root_dir={folder}"]
     if os.geteuid() == 0:
@@ -173,9 +181,8 @@ async def _until_ready(
         while True:
             assert process.returncode is None, running.log
             with contextlib.suppress(aiohttp.ClientError):
-                async with session.get(f"{running.url}api", ssl=tls) as answer:  # type: ignore[arg-type]
-                    if answer.status in (200, 403):
-                        return
+                await session.get(running.url, ssl=tls)  # type: ignore[arg-type]
+                return  # whatever it answers
             await asyncio.sleep(0.05)  # nothing tells when a program listens
 
 
@@ -185,6 +192,7 @@ def _environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_DATA_DIR": str(folder / "data"),
         "HOME": str(folder),
+        "IPYTHONDIR": str(folder / "ipython"),
         # What it is told of a kernel would go to this machine's real address.
         "EG_PROHIBITED_UIDS": "",
         "EG_RESPONSE_IP": "127.0.0.1",

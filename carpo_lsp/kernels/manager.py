@@ -15,6 +15,7 @@ from carpo_lsp.kernels.connection import Keep
 from carpo_lsp.kernels.events import Event, StatusChanged
 from carpo_lsp.kernels.kept.registry import Registry
 from carpo_lsp.kernels.remote.servers import Servers
+from carpo_lsp.kernels.remote.sessions import Sessions
 from carpo_lsp.kernels.specs import Spec, SpecFinder
 from carpo_lsp.kernels.state import KernelState
 from carpo_lsp.kernels.supervision.guard import Guard
@@ -102,6 +103,7 @@ class KernelManager:
         self._context: zmq.Context[Any] | None = None
         self._guard = Guard()
         self._trees = Trees()
+        self._sessions = Sessions()
 
     def __len__(self) -> int:
         return len(self._kernels)
@@ -299,7 +301,9 @@ class KernelManager:
 
         api = self.servers.api(self.servers.find(spec.server))
         name = spec.name.partition("@")[0]
-        return RemoteConnection(api, name, on_message, remote_id=remote_id, env=env)
+        return RemoteConnection(
+            api, name, on_message, sessions=self._sessions, remote_id=remote_id, env=env
+        )
 
     async def _beat(self, connection_file: str) -> bool | None:
         from carpo_lsp.kernels.supervision.heartbeat import beat

@@ -281,6 +281,8 @@ class Api:
                 f"{title} sends on to {host}: that is not the URL of a Jupyter server.",
                 hint="for a JupyterHub it is https://HOST/user/NAME/, once that server runs",
             )
+        if status == 404 and not said:
+            return self._no_server()
         if status == 404:
             return NoSuchKernel(f"{title} has no such kernel ({status}{said}).")
         if status in (424, 502, 503, 504):

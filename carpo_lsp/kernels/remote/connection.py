@@ -6,19 +6,21 @@ import asyncio
 import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import CarpoError, KernelStartFailed, KernelTimeout, ServerFailed
-from carpo_lsp.kernels.connection import Exit, OnMessage, Running
+from carpo_lsp.kernels.connection import Exit, OnMessage, Running, Work
+from carpo_lsp.kernels.remote.joining import Joining
 from carpo_lsp.kernels.remote.websocket import Websocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from carpo_lsp.kernels.events import Cause
+    from carpo_lsp.kernels.kept.registry import Bound
     from carpo_lsp.kernels.messages import Message, Request
-    from carpo_lsp.kernels.remote.api import Api
+    from carpo_lsp.kernels.remote.api import Api, RemoteKernel
+    from carpo_lsp.kernels.remote.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -42,26 +44,31 @@ class RemoteConnection:
         spec_name: str,
         on_message: OnMessage,
         *,
+        sessions: Sessions,
         remote_id: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self._api = api
+        self._sessions = sessions
         self._spec_name = spec_name
         self._on_message = on_message
         self._env = env or {}
         self.remote_id = remote_id
         self.owned = remote_id is None
+        self.kept = False
         self.on_link: Callable[[str, Cause], None] = lambda reason, cause: None
+        self.on_gap: Callable[[str], None] = lambda reason: None
         self._session = ""
         """What we call ours; the server calls its own the same."""
         self._kernel_session: str | None = None
         """What the kernel calls its own, once it has said something, where it has one."""
         self._socket: Websocket | None = None
-        self._starting: asyncio.Task[str] | None = None
+        self._starting: asyncio.Task[RemoteKernel] | None = None
         self._running: asyncio.Task[str] | None = None
         self._ended: asyncio.Future[Exit] | None = None
         self._restart = False
         self._limited = False
+        self._joining: Joining | None = None
 
     @property
     def server_url(self) -> str:
@@ -69,12 +76,14 @@ class RemoteConnection:
         return self._api.server.url
 
     async def start(self) -> Running | None:
-        self._kernel_session = None
+        self._kernel_session = self._joining = None
         self._limited = False
-        self._session = uuid4().hex
         self._ended = asyncio.get_running_loop().create_future()
+        joins = self.remote_id is not None and not self._restart
         try:
-            self.remote_id = await self._be_there()
+            there = await self._be_there()
+            self.remote_id = there.kernel_id
+            self._session = self._sessions.begin(self.server_url, self.remote_id, over=joins)
             self._socket = Websocket(
                 self._api,
                 self.remote_id,
@@ -88,26 +97,36 @@ class RemoteConnection:
             raise KernelStartFailed(error.message, **error.data) from error
         self._running = asyncio.create_task(self._socket.run(), name=f"remote {self.remote_id}")
         self._running.add_done_callback(self._on_end)
-        return None
+        return await self._join() if joins and there.state == "busy" else None
 
-    async def _be_there(self) -> str:
-        """The id of the kernel on its server, started or restarted where it has to be."""
+    async def _join(self) -> Running:
+        assert self._ended is not None  # started
+        self._joining = Joining(self.send, self._on_message)
+        running = asyncio.create_task(self._joining.running())
+        try:
+            either: list[asyncio.Future[Any]] = [running, self._ended]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                raise KernelStartFailed(self._ended.result().reason)
+            return running.result()
+        finally:
+            running.cancel()
+
+    async def _be_there(self) -> RemoteKernel:
+        """The kernel on its server, started or restarted where it has to be."""
         api, restart, self._restart = self._api, self._restart, False
         if self.remote_id is not None:
             try:
                 if restart:
                     await api.restart(self.remote_id)
-                return (await api.kernel(self.remote_id)).kernel_id
+                return await api.kernel(self.remote_id)
             except ServerFailed:
                 if not self.owned:
                     raise
             # It is gone, and was ours: another takes its place.
         # Whoever stops us meanwhile has to know what there is to be ended.
-        self._starting = asyncio.create_task(self._start_there())
+        self._starting = asyncio.create_task(api.start(self._spec_name, self._env))
         return await asyncio.shield(self._starting)
-
-    async def _start_there(self) -> str:
-        return (await self._api.start(self._spec_name, self._env)).kernel_id
 
     def send(self, request: Request) -> None:
         if self._socket is not None:
@@ -139,15 +158,9 @@ class RemoteConnection:
         if self._starting is not None:
             with contextlib.suppress(TimeoutError, ServerFailed):
                 async with Deadline(grace + 1):
-                    self.remote_id = await asyncio.shield(self._starting)
+                    self.remote_id = (await asyncio.shield(self._starting)).kernel_id
             self._starting = None
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
-            self._running = None
-        if self._socket is not None:
-            await self._socket.close()
-            self._socket = None
+        await self._let_go(forget=self.owned)
         if self.owned and not restart and self.remote_id is not None and alive:
             try:
                 await self.end(grace)
@@ -155,6 +168,33 @@ class RemoteConnection:
                 log.warning("The kernel %s may run on: %s", self.remote_id, error.message)
             self.remote_id = None
         self._ended = None
+
+    async def _let_go(self, *, forget: bool) -> None:
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+            self._running = None
+        if self._socket is not None:
+            await self._socket.close()
+            self._socket = None
+        if self._joining is not None:
+            self._joining.close()
+        self._sessions.end(self._session, forget=forget)
+
+    # It is its server's process, and goes on unless it is ended.
+
+    async def keep(self, minutes: float, documents: tuple[Bound, ...], work: Work) -> None:
+        """Have the kernel go on when this process ends, until its server finds it idle for long."""
+        self.kept = True
+
+    def release(self) -> None:
+        self.kept = False
+
+    def acknowledge(self) -> None:
+        """Its server keeps nothing that we have got."""
+
+    async def leave(self) -> None:
+        await self._let_go(forget=False)
 
     def stderr_tail(self) -> str:
         return ""
@@ -192,7 +232,8 @@ class RemoteConnection:
                 self._end("The kernel was restarted by somebody else or has died.", "exited")
                 return
         if not self._ended.done():
-            self._on_message(message)
+            deliver = self._on_message if self._joining is None else self._joining.take
+            deliver(message)
 
     def _hear_server(self, message: Message) -> None:
         """The server speaks for itself; kernels that call their sessions as we do never say so."""

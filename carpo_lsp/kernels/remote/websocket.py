@@ -94,9 +94,9 @@ class Websocket:
             writing.cancel()
             await asyncio.wait([writing])
             await socket.close()
-        if (error := socket.exception()) is not None:
-            return str(error) or type(error).__name__
-        return f"closed with code {socket.close_code}"
+        if isinstance(socket.exception(), TimeoutError):
+            return "it does not answer"
+        return "it broke" if socket.close_code in (None, 1006) else "the server closed it"
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         from aiohttp import WSMsgType
