@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
+from typing import Final
+from urllib.parse import unquote, unquote_to_bytes
+
+_UNSHOWABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def path_of(uri: str) -> Path | None:
@@ -29,3 +33,13 @@ def path_of(uri: str) -> Path | None:
 def uri_of(path: str | os.PathLike[str]) -> str:
     """The `file:` URI of a path, which is made absolute."""
     return Path(path).absolute().as_uri()
+
+
+def file_name(uri: str) -> str:
+    """What people call a document: the name of its file, of a notebook's cell that of the notebook.
+
+    It is one line, and can be sent: what cannot be shown is U+FFFD.
+    """
+    path = path_of(uri)
+    name = path.name if path is not None else unquote(uri.partition("#")[0].rpartition("/")[2])
+    return _UNSHOWABLE.sub("\ufffd", name)

@@ -9,6 +9,7 @@ import attrs
 from lsprotocol.types import MessageType
 
 from carpo_lsp.choice import environments_near
+from carpo_lsp.documents.uris import file_name
 from carpo_lsp.errors import InvalidParams
 from carpo_lsp.features.arguments import resolve, resolve_document
 from carpo_lsp.features.selected_code import language_at, main_language
@@ -68,7 +69,7 @@ def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
             return
         if not workspace.client.can_ask:
             raise _nameless(options)
-        question = f"Which kernel is to run {document.uri.rpartition('/')[2]}?"
+        question = f"Which kernel is to run {file_name(document.uri)}?"
         title = await workspace.client.choose(question, [option.title for option in options])
         chosen = next((option for option in options if option.title == title), None)
         if chosen is not None:
@@ -169,14 +170,14 @@ def _title_of_running(kernel: Kernel) -> str:
     if kernel.resources is not None:
         facts.append(f"{kernel.resources.rss_bytes // 2**20} MB")
         facts.append(f"{kernel.resources.cpu_percent:.0f} % CPU")
-    names = [uri.rpartition("/")[2] for uri in kernel.documents]
+    names = [file_name(uri) for uri in kernel.documents]
     facts += names[:2]
     return f"{kernel.display_name}, running ({', '.join(facts)})"
 
 
 def _title_of_kept(entry: Entry) -> str:
     facts = [f"pid {entry.pid}", f"since {entry.since[:16].replace('T', ' ')} UTC"]
-    facts += [uri.rpartition("/")[2] for uri, _ in entry.documents[:2]]
+    facts += [file_name(uri) for uri, _ in entry.documents[:2]]
     return f"{entry.spec.display_name}, kept ({', '.join(facts)})"
 
 
@@ -237,7 +238,7 @@ def _take(
         await frontend.wait_ready(kernel_id)
         if option.remote_id is None and spec.key:  # else somebody else has started it
             workspace.choices.remember(project, language, spec)
-        name = document.uri.rpartition("/")[2]
+        name = file_name(document.uri)
         display_name = frontend.get_kernel(kernel_id).display_name
         workspace.client.show_message(f"{name} runs in {display_name}.", MessageType.Info)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import platformdirs
 from lsprotocol import types
 
-from carpo_lsp.documents.uris import uri_of
+from carpo_lsp.documents.uris import file_name, uri_of
 from carpo_lsp.errors import InvalidParams
 from carpo_lsp.features import texts
 from carpo_lsp.features.arguments import resolve, resolve_document
@@ -55,7 +55,7 @@ MAX_IMAGES: Final = 100
 def folder_of(uri: str) -> Path:
     """Where a document's results are, whether there are any or not: a name to recognise and a
     hash to tell apart."""
-    name = re.sub(r"[^\w.-]+", "-", uri.rstrip("/").rpartition("/")[2])[-60:].strip("-.")
+    name = re.sub(r"[^\w.-]+", "-", file_name(uri))[-60:].strip("-.")
     digest = hashlib.sha256(uri.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return platformdirs.user_state_path("carpo-lsp") / "results" / f"{name or 'untitled'}-{digest}"
 
@@ -80,7 +80,7 @@ def write(workspace: Workspace, document: Document) -> Path | None:
     if not any(each.record.outputs for _, each in runs):
         _remove(folder)
         return None
-    name = uri.rpartition("/")[2]
+    name = file_name(uri)
     text = f"# Results of {texts.neutral(name)}\n\n" + "\n\n".join(sections) + "\n"
     _make(folder)
     _replace(folder / FILE, texts.without_modelines(texts.bounded(text, MAX_TEXT)).encode())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from carpo_lsp.documents.positions import Position, Range
+from carpo_lsp.documents.uris import file_name
 
 if TYPE_CHECKING:
     from carpo_lsp.documents.cells import Cell
@@ -102,7 +103,7 @@ def find_execution(workspace: Workspace, execution_id: str) -> tuple[Document, S
 
 def name_of(document: Document, cell: Cell) -> str:
     """What to call a cell: its number, title and file, or the file where that is one cell."""
-    file = document.uri.rpartition("/")[2].partition("#")[0]
+    file = file_name(document.uri)
     if not document.has_markers:
         return file
     title = f" ({cell.title})" if cell.title else ""

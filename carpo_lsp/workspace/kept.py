@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lsprotocol.types import MessageType
 
-from carpo_lsp.documents.uris import path_of
+from carpo_lsp.documents.uris import file_name, path_of
 from carpo_lsp.journal.lines import Place
 from carpo_lsp.kernels.events import ExecutionResumed
 
@@ -56,7 +56,7 @@ class Kept:
         workspace.documents.bind(document.uri, entry.kernel_id, language)
         workspace.share(document, language or entry.spec.language, entry.spec, entry.kernel_id)
         if new and not workspace.client.wants_notifications:
-            name = workspace.documents.owner(document.uri).rpartition("/")[2]
+            name = file_name(document.uri)
             message = (
                 f"{name} goes on in the {entry.spec.display_name} kernel that was kept for it."
             )

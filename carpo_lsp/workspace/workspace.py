@@ -12,7 +12,7 @@ from lsprotocol.types import MessageType
 from carpo_lsp import protocol
 from carpo_lsp.choice import Choices, Wish, choose
 from carpo_lsp.documents.store import DocumentStore, path_of
-from carpo_lsp.documents.uris import uri_of
+from carpo_lsp.documents.uris import file_name, uri_of
 from carpo_lsp.errors import KernelNotFound, KernelStartFailed
 from carpo_lsp.journal.lines import Place
 from carpo_lsp.kernels.events import StatusChanged
@@ -197,7 +197,7 @@ class Workspace:
         for note in choice.notes:
             self.client.show_once(note)
         if not self.client.wants_notifications:
-            name = document.uri.rpartition("/")[2]
+            name = file_name(document.uri)
             message = f"{name} runs in {choice.spec.display_name}: {choice.reason}."
             self.client.show_message(message, MessageType.Info)
 

@@ -6,6 +6,7 @@ import pytest
 
 from carpo_lsp.documents.positions import Encoding, Position, Range
 from carpo_lsp.documents.store import DocumentStore, NotebookCell, path_of, uri_of
+from carpo_lsp.documents.uris import file_name
 from carpo_lsp.errors import DocumentNotOpen
 
 URI = "file:///a.py"
@@ -169,6 +170,22 @@ def test_a_nonsense_splice_is_clamped() -> None:
 )
 def test_paths_of_uris(uri: str, path: str | None) -> None:
     assert path_of(uri) == (path and Path(path))
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("file:///a%20b/my%20%C3%BC%23%25.py", "my ü#%.py"),
+        ("/a/b.py", "b.py"),
+        ("file:///a/%FF%0A.py", "\ufffd\ufffd.py"),
+        ("untitled:Untitled-1", "untitled:Untitled-1"),
+        ("vscode-notebook-cell:/a/my%20n.ipynb#W0sZmlsZQ%3D%3D", "my n.ipynb"),
+        ("vscode-remote://host/a/b%20c.py", "b c.py"),
+        ("", ""),
+    ],
+)
+def test_what_people_call_a_document(uri: str, name: str) -> None:
+    assert file_name(uri) == name
 
 
 @pytest.mark.parametrize("path", ["/a b/é😀.py", "/x#y?z%20.py", "/\udcff.py", "/"])

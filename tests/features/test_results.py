@@ -108,6 +108,7 @@ async def test_documents_of_one_name_have_files_of_their_own(bench: Scripted) ->
     one, two = results.folder_of("file:///w/a.py"), results.folder_of("file:///v/a.py")
     assert one != two
     assert one.name.startswith("a.py-")
+    assert results.folder_of("file:///w/my%20%C3%BC.py").name.startswith("my-ü.py-")
     assert "/" not in results.folder_of("untitled:../../x y").name
 
 
