@@ -68,16 +68,21 @@ async def _ask(workspace: Workspace, asked: Asked, call: Call) -> types.Signatur
         labels = [own, *(each for each in labels if each != own)] if own else labels
     if not labels:
         return None
-    signatures = [information(workspace.client, each, documentation) for each in labels[:USAGES]]
+    signatures = [
+        information(workspace.client, each, documentation, call) for each in labels[:USAGES]
+    ]
     return types.SignatureHelp(
         signatures=signatures,
         active_signature=0,
-        active_parameter=active_parameter(parameters(labels[0]), call),
+        active_parameter=signatures[0].active_parameter,
     )
 
 
-def information(client: Client, label: str, documentation: str) -> types.SignatureInformation:
+def information(
+    client: Client, label: str, documentation: str, call: Call
+) -> types.SignatureInformation:
     """A signature with its parameters, in the forms the client declares."""
+    found = parameters(label)
     capability = "textDocument.signatureHelp.signatureInformation"
     by_offset = client.can(f"{capability}.parameterInformation.labelOffsetSupport")
 
@@ -97,9 +102,9 @@ def information(client: Client, label: str, documentation: str) -> types.Signatu
     return types.SignatureInformation(
         label=label,
         documentation=text,
-        parameters=[
-            types.ParameterInformation(label=place(parameter)) for parameter in parameters(label)
-        ],
+        parameters=[types.ParameterInformation(label=place(parameter)) for parameter in found],
+        # Absent it would be sent as null, which says that no parameter is active.
+        active_parameter=active_parameter(found, call),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from asked_kernel import Bench, bench
 from lsprotocol import types
+from lsprotocol.converters import get_converter
 
 from carpo_lsp.features.scan import Call
 from carpo_lsp.features.signature import active_parameter, parameters, signature_help, usages
@@ -76,7 +77,9 @@ async def test_help_for_the_call_at_the_cursor(it: Bench) -> None:
         "b=1",
         "key=None",
     ]
-    assert found.active_parameter == 1
+    assert found.active_parameter == found.signatures[0].active_parameter == 1
+    # A null would say that no parameter is active.
+    assert get_converter().unstructure(found)["signatures"][0]["activeParameter"] == 1
 
 
 async def test_label_offsets_are_utf_16(it: Bench) -> None:
