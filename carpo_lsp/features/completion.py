@@ -11,11 +11,12 @@ import attrs
 
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.features.excerpt import excerpt
+from carpo_lsp.features.scan import scan
 from carpo_lsp.features.sync import place_of
 from carpo_lsp.workspace.live import Entry, Fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Iterable, Iterator, Sequence
 
     from lsprotocol import types
 
@@ -150,6 +151,8 @@ class Question:
         reply = await self.workspace.frontend.get_completions(self.kernel_id, code, asked.cursor)
         start, end = sorted((max(0, reply.cursor_start), min(len(code), reply.cursor_end)))
         entries = entries_of(reply)
+        if self.language == "python" and not scan(code, start, "python").in_code:
+            entries = tuple(_in_string(entries, code[start:end]))
         if code.startswith(".", start, end) and all(map(_is_attribute, entries)):
             # Some clients take the word at the cursor for what is replaced, whatever they are told.
             start += 1
@@ -194,6 +197,16 @@ def entries_of(reply: protocol.CompleteResult) -> tuple[Entry, ...]:
         for match in reply.matches
         for entry in (described.get(match, nothing),)
     )
+
+
+def _in_string(entries: Iterable[Entry], typed: str) -> Iterator[Entry]:
+    """What belongs into a string of Python: IPython offers its magics there, and escapes paths as
+    for a shell where no letter of them has been typed."""
+    for entry in entries:
+        if entry.kind == "path" and not typed:
+            yield attrs.evolve(entry, match=re.sub(r"\\([^\\'\"])", r"\1", entry.match))
+        elif entry.kind != "magic":
+            yield entry
 
 
 def _is_attribute(entry: Entry) -> bool:

@@ -105,6 +105,15 @@ async def test_columns_follow_the_encoding(
     assert (range_["start"]["character"], range_["end"]["character"]) == (start, end)
 
 
+async def test_a_string_gets_paths_as_they_are_and_no_magics(it: Bench) -> None:
+    kinds = {"%time": "magic", r"my\ file.txt": "path", r"it\'s": "path"}
+    items = await ready(it, 'open("', *kinds, types=kinds)
+    assert [item["textEdit"]["newText"] for item in items["items"]] == ["my file.txt", r"it\'s"]
+    assert labels(now(it, it.type('open("my f'))) == ["my file.txt"]
+    items = await ready(it, "%cd ", *kinds, types=kinds)
+    assert labels(items) == list(kinds)
+
+
 async def test_the_newest_question_takes_the_place_of_all_before(it: Bench) -> None:
     first = ask(it, it.type("a"))
     request = await it.kernel.asked(0)
