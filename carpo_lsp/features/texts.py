@@ -135,6 +135,8 @@ def plain(output: Output) -> str:
             return without_escapes(bounded(data[kind]))
     if pictures := [kind for kind in data if kind.startswith("image/")]:
         return f"[{pictures[0].removeprefix('image/').removesuffix('+xml')} image]"
+    if isinstance(data.get("application/json"), (dict, list)):
+        return bounded(json.dumps(data["application/json"], ensure_ascii=False))
     if isinstance(data.get("text/html"), str):
         words = without_escapes(_TAG.sub(" ", _without_scripts(bounded(data["text/html"]))))
         return _unescape(words).strip() or "[HTML]"
@@ -165,8 +167,11 @@ def markdown(output: Output) -> str:
             return neutral(bounded(tables))
     if isinstance(marked, str) and not (isinstance(text, str) and not _is_bare_repr(text)):
         return neutral(closed(bounded(marked)).strip("\n"))
-    if isinstance(data.get("application/json"), (dict, list)) and not text:
-        return fenced(bounded(json.dumps(data["application/json"], indent=2)), "json")
+    if isinstance(data.get("application/json"), (dict, list)) and (
+        not text or _is_bare_repr(str(text))
+    ):
+        shown = json.dumps(data["application/json"], indent=2, ensure_ascii=False)
+        return fenced(bounded(shown), "json")
     if any(kind in data for kind in IMAGES) and (not text or _is_bare_repr(str(text))):
         return ""
     return fenced(plain(output).strip("\n"))

@@ -77,6 +77,7 @@ def test_clipped_is_one_line_of_some_columns(text: str, line: str) -> None:
         ([stream("warning", "stderr")], "warning"),
         ([display(plain="<html object>", html="<b>bold</b><script>x</script>")], "bold"),
         ([display(plain="<object at 0x1>")], "<object at 0x1>"),
+        ([display(plain="<IPython.core.display.JSON object>", json={"ä": [1]})], '{"ä": [1]}'),
         ([stream("x"), {"output_type": "error", "ename": "E", "evalue": "", "traceback": []}], "x"),
     ],
 )
@@ -94,6 +95,7 @@ def test_summary_is_the_last_result_in_a_line(outputs: list[dict[str, Any]], lin
         (display(markdown="```\nopen"), "```\nopen\n```"),
         (display(plain="<Figure>", png="aGk="), ""),
         (display(json={"a": [1]}), '```json\n{\n  "a": [\n    1\n  ]\n}\n```'),
+        (display(plain="<JSON object>", json={"ä": 1}), '```json\n{\n  "ä": 1\n}\n```'),
         (stream("``` in text"), "````text\n``` in text\n````"),
         (
             display(
