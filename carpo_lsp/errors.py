@@ -37,6 +37,14 @@ class CarpoError(Exception):
         self.message = message
         self.data = data
 
+    @property
+    def advice(self) -> str:
+        """The message, with a known hint in a line below it where the message has it not."""
+        hint = self.data.get("hint")
+        if not isinstance(hint, str) or hint in self.message:
+            return self.message
+        return f"{self.message}\nHint: {hint}"
+
     def to_data(self) -> dict[str, Any]:
         """The `data` of the JSON-RPC error: the error's name and what it carries."""
         return {"name": type(self).__name__, **self.data}
@@ -65,6 +73,9 @@ class KernelStartFailed(CarpoError):
     """
 
     code = 1002
+
+    announced = False
+    """Whether it has been told as the death of a kernel, too."""
 
     def __init__(self, message: str, **data: Any) -> None:
         super().__init__(message, **{"exitCode": None, "stderrTail": "", "argv": [], **data})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol.types import MessageType
 
-from carpo_lsp.errors import CarpoError, InvalidParams, NoInputPending
+from carpo_lsp.errors import CarpoError, InvalidParams, KernelStartFailed, NoInputPending
 from carpo_lsp.features import export, kernel_choice, results, running
 from carpo_lsp.features.arguments import means_document, option, resolve_document
 
@@ -33,7 +33,7 @@ class Commands:
         try:
             result = COMMANDS[name](self._workspace, list(arguments))
         except CarpoError as error:
-            self._workspace.client.show_message(error.message)
+            self._tell(error)
             return
         if result is not None:
             task = asyncio.create_task(self._finish(result))
@@ -44,7 +44,11 @@ class Commands:
         try:
             await waiting
         except CarpoError as error:
-            self._workspace.client.show_message(error.message)
+            self._tell(error)
+
+    def _tell(self, error: CarpoError) -> None:
+        if not (isinstance(error, KernelStartFailed) and error.announced):
+            self._workspace.client.show_message(error.advice)
 
 
 def restart_and_run_all(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:

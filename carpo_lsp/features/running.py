@@ -12,7 +12,12 @@ from lsprotocol import types
 from carpo_lsp import protocol
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.documents.positions import Position, Range
-from carpo_lsp.errors import CarpoError, InvalidParams
+from carpo_lsp.errors import (
+    CarpoError,
+    InvalidParams,
+    KernelStartFailed,
+    NoKernelForLanguage,
+)
 from carpo_lsp.features.arguments import resolve, resolve_document
 from carpo_lsp.features.selected_code import (
     cells_of,
@@ -180,12 +185,24 @@ async def restart_and_run_all(workspace: Workspace, document: Document) -> None:
 
 
 def _run_cells(workspace: Workspace, cells: Iterable[Placed], otherwise: str) -> None:
-    """Run those cells that run with the document. Raises `InvalidParams` when none does."""
+    """Run those cells that run with the document.
+
+    A language that has no kernel keeps only its own cells from running: pages that begin with the
+    shell's commands to install something are many. Raises `InvalidParams` when no cell runs with
+    the document, and what the languages lack in one error.
+    """
     chosen = [placed for placed in cells if placed.runs]
     if not chosen:
         raise InvalidParams(otherwise)
+    refused: dict[str, CarpoError] = {}
     for placed in chosen:
-        workspace.run_cell(placed.document, placed.cell)
+        if placed.cell.language not in refused:
+            try:
+                workspace.run_cell(placed.document, placed.cell)
+            except (KernelStartFailed, NoKernelForLanguage) as error:
+                refused[placed.cell.language] = error
+    if refused:
+        raise CarpoError("\n".join(error.advice for error in refused.values()))
 
 
 def _wire(range_: Range) -> protocol.Range:

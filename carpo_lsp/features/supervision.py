@@ -109,10 +109,16 @@ class Supervision:
 
 def _what_happened(event: StatusChanged) -> list[str]:
     """The lines of a message; the first stands alone."""
-    reason = texts.clipped(event.reason or "It has ended.", COLUMNS)
-    what = "did not start" if event.cause == "start" else "died"
-    lines = [f"The kernel {event.kernel.display_name} {what}: {reason}"]
+    name, reason = event.kernel.display_name, event.reason or "It has ended."
+    what = "died"
+    if event.cause == "start":
+        what = "did not start"
+        # Where it stands alone, as in an answer, the reason says this and the hint itself.
+        reason = reason.removeprefix(f"{name} {what}: ").removesuffix(f" ({event.hint})")
+    lines = [f"The kernel {name} {what}: {texts.clipped(reason, COLUMNS)}"]
     tail = (event.stderr_tail or "").strip().splitlines()
-    if tail:
-        lines.append(texts.clipped(texts.without_escapes(tail[-1]), COLUMNS))
+    if tail and (last := texts.clipped(texts.without_escapes(tail[-1]), COLUMNS)) not in lines[0]:
+        lines.append(last)
+    if event.hint:
+        lines.append(f"Hint: {event.hint}")
     return lines

@@ -105,6 +105,7 @@ class StatusChanged:
     exit_code: int | None = None
     stderr_tail: str | None = None
     cause: Cause | None = None
+    hint: str | None = None
 
 
 @attrs.frozen

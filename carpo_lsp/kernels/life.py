@@ -293,7 +293,8 @@ class Life:
         await self._connection.stop(0)
         self._end_all(error.message)
         code, tail = error.data.get("exitCode"), error.data.get("stderrTail")
-        self._enter("dead", Why(error.message, "start", code, tail))
+        self._enter("dead", Why(error.message, "start", code, tail, error.data.get("hint")))
+        error.announced = True
         return error
 
     async def _restart(self) -> None:

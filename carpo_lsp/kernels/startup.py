@@ -29,9 +29,12 @@ CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
     (PORT_TAKEN, "another program took the port; start it again"),
     (
         re.compile(r"(?i)permission denied.*?(?P<what>/\S+)?"),
-        "a file or folder is not accessible; see stderrTail",
+        "a file or folder is not accessible; see what it wrote on stderr",
     ),
-    (re.compile(r"(?i)no such file or directory"), "a file is missing; see stderrTail"),
+    (
+        re.compile(r"(?i)no such file or directory"),
+        "a file is missing; see what it wrote on stderr",
+    ),
 )
 """What kernels say on stderr, and what mends it. The first that matches counts."""
 

@@ -254,6 +254,7 @@ class KernelState:
                 why.exit_code,
                 why.stderr_tail,
                 why.cause,
+                why.hint,
             )
         )
 

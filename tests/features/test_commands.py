@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from carpo_lsp.documents.positions import Position, Range
@@ -104,6 +105,30 @@ async def test_prose_runs_in_the_kernels_of_its_languages(
         assert sorted(bench.codes) == sorted(below + above)
     else:
         assert "above" in await bench.refused("runAbove", {"uri": document.uri, "line": at})
+
+
+async def test_a_language_without_a_kernel_keeps_no_other_from_running(bench: Scripted) -> None:
+    shell = "```forth\n{}\n```\n\n"
+    fence = "```python\n{}\n```\n\n"
+    text = shell.format("a") + fence.format("one") + shell.format("b") + fence.format("two")
+    document = bench.open(text, "file:///w/a.md", "markdown")
+    Commands(bench.workspace).call("runAll", {"uri": document.uri})
+    await bench.settle()
+    assert bench.codes == ["one", "two"]
+    assert [told for told in bench.messages if "forth" in told] == [
+        "No installed kernel runs forth: install a Jupyter kernel for forth."
+    ]
+
+
+async def test_a_hint_is_told_with_what_went_wrong(bench: Scripted) -> None:
+    kernel = attrs.evolve(bench.workspace.settings.kernel, start="never")
+    bench.workspace.settings = attrs.evolve(bench.workspace.settings, kernel=kernel)
+    bench.open("1", URI)
+    Commands(bench.workspace).call("runCell", line(0))
+    assert bench.messages == [
+        "The document has no kernel, and by carpo.kernel.start a run starts none.\n"
+        "Hint: start one with the command carpo.selectKernel"
+    ]
 
 
 async def test_runs_what_is_on_the_screen(bench: Scripted) -> None:

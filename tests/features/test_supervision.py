@@ -11,7 +11,10 @@ from lsprotocol import types
 from recorder import Recorder, until
 
 from carpo_lsp.features import supervision
+from carpo_lsp.features.commands import Commands
 from carpo_lsp.features.supervision import RESTART
+from carpo_lsp.kernels.connection import Exit
+from carpo_lsp.kernels.startup import explain_end
 from carpo_lsp.present import Presenter
 
 if TYPE_CHECKING:
@@ -178,6 +181,26 @@ async def test_a_restart_that_fails_is_not_repeated(scene: Scene) -> None:
     await until(lambda: "did not start" in "".join(scene.client.messages()[-1:]))
     assert scene.status == "dead"
     assert "carpo.restartKernel" in scene.client.messages()[-1]
+
+
+async def test_a_start_that_fails_is_told_once_with_what_mends_it(scene: Scene) -> None:
+    spec = attrs.evolve(scene.kernel.spec, argv=("py",))
+    tail = "Traceback\nModuleNotFoundError: No module named 'comm'"
+
+    async def start() -> None:
+        raise explain_end(Exit(1, tail, "The kernel exited with code 1.", "exited"), spec)
+
+    scene.kernel.start = start  # type: ignore[method-assign] # a kernel that breaks meanwhile
+    Commands(scene.bench.workspace).call("restartKernel", {"uri": "file:///w/a.py"})
+    await until(lambda: scene.status == "dead")
+    await asyncio.sleep(0)
+    told = [params.message for params in scene.client.of(types.WINDOW_SHOW_MESSAGE)]
+    [message] = [each for each in told if "did not start" in each]
+    assert message.splitlines()[:2] == [
+        f"The kernel {spec.display_name} did not start: The kernel exited with code 1. "
+        "ModuleNotFoundError: No module named 'comm'",
+        "Hint: the Python module comm is missing: py -m pip install comm",
+    ]
 
 
 async def test_what_is_said_of_a_kernel_that_lives(scene: Scene) -> None:

@@ -21,6 +21,8 @@ class Why:
     cause: Cause | None = None
     exit_code: int | None = None
     stderr_tail: str | None = None
+    hint: str | None = None
+    """What mends it, where that is known."""
 
 
 def explain_death(exit: Exit, killed_for: str | None, *, interrupted: bool) -> Why:
