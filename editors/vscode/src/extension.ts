@@ -117,9 +117,6 @@ class Carpo implements vscode.Disposable {
       return;
     }
     this.client = client;
-    this.connection.set(client);
-    await vscode.commands.executeCommand("setContext", "carpo.running", true);
-    await this.kernels.refresh();
   }
 
   private async stopNow(): Promise<void> {
@@ -154,8 +151,17 @@ class Carpo implements vscode.Disposable {
         this.onServerEnd();
       } else if (newState === State.Starting) {
         this.clearStandIns();
+      } else if (newState === State.Running) {
+        this.connection.set(client);
+        void this.onServerStart();
       }
     });
+  }
+
+  /** It is there, for the first time or again after a crash. */
+  private async onServerStart(): Promise<void> {
+    await vscode.commands.executeCommand("setContext", "carpo.running", true);
+    await this.kernels.refresh();
   }
 
   private onServerEnd(): void {
