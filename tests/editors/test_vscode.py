@@ -8,17 +8,20 @@ import shutil
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import processes_of
 from plugin_components import VSCODE
 from window import VIEW, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+BIN = Path(sys.executable).parent
 SOURCE = Path(__file__).parents[2] / "editors" / "vscode"
 
 SCRIPT = """\
@@ -116,11 +119,19 @@ def npm(*arguments: str, cwd: Path, env: dict[str, str]) -> None:
 def open_window(
     home: Path, project: Path, env: dict[str, str], extension: Path
 ) -> Iterator[Callable[..., Window]]:
-    """Opens VS Code with the project's folder; settings as keyword `settings`, and `env`."""
+    """Opens VS Code with the project's folder. Give it settings, other variables than those of
+    `env`, and further extensions, where they matter."""
     windows: list[Window] = []
 
-    def start(settings: dict[str, Any] | None = None, env: dict[str, str] = env) -> Window:
-        windows.append(Window(home, project, env=env, extension=extension, settings=settings or {}))
+    def start(
+        settings: dict[str, Any] | None = None,
+        env: dict[str, str] = env,
+        others: Sequence[Path] = (),
+    ) -> Window:
+        extensions = [extension, *others]
+        windows.append(
+            Window(home, project, env=env, extensions=extensions, settings=settings or {})
+        )
         return windows[-1]
 
     yield start
@@ -289,19 +300,42 @@ def test_a_notebook(
     ]
 
 
+def test_what_dies(open_window: Callable[..., Window], home: Path, project: Path) -> None:
+    (project / "fish.py").write_text("# %%\n1 + 1\n\n# %%\nimport os\nos._exit(3)\n")
+    window = open_window()
+    open_file(window, "fish.py")
+    run_cell(window, 1)
+    window.until(".notification-toast >> text=/died.*exited with code 3/")
+    window.click(".notification-toast >> text=Restart kernel")
+    window.until(".statusbar-item >> text=/Python 3.*: idle/")
+    run_cell(window, 0)
+    window.until(".view-line >> text=/→.2/")
+
+    (server,) = (each for each in processes_of(home) if "carpo-lsp" in " ".join(each.cmdline()))
+    server.kill()
+    window.until(".statusbar-item >> text=No kernel")
+    run_cell(window, 0)
+    window.until(".statusbar-item >> text=/Python 3.*: idle/")
+
+
+@pytest.fixture
+def env_without_server(env: dict[str, str]) -> dict[str, str]:
+    """The environment of an editor that finds no server in it."""
+    folders = [each for each in env["PATH"].split(os.pathsep) if each != str(BIN)]
+    return {**env, "PATH": os.pathsep.join(folders)}
+
+
 def test_a_server_that_is_missing_or_not_trusted(
-    open_window: Callable[..., Window], project: Path, env: dict[str, str]
+    open_window: Callable[..., Window], project: Path, env_without_server: dict[str, str]
 ) -> None:
-    beside = str(Path(sys.executable).parent)
-    path = [each for each in env["PATH"].split(os.pathsep) if each != beside]
-    (project / ".venv").symlink_to(Path(beside).parent)
+    (project / ".venv").symlink_to(BIN.parent)
     (project / "fish.py").write_text("# %%\n1 + 1\n")
     settings = {
         "security.workspace.trust.enabled": True,
         "security.workspace.trust.startupPrompt": "never",
         "security.workspace.trust.banner": "never",
     }
-    window = open_window(settings, {**env, "PATH": os.pathsep.join(path)})
+    window = open_window(settings, env_without_server)
     open_file(window, "fish.py")
     window.until(".notification-toast >> text=is not installed here")
     window.until(".notification-toast .monaco-button >> text=Install")
@@ -310,5 +344,58 @@ def test_a_server_that_is_missing_or_not_trusted(
     window.until(".workspace-trust-editor >> text=You trust this folder")
     window.press("Control+w")
     window.until(".workspace-trust-editor", absent=True)
+    run_cell(window, 0)
+    window.until(".view-line >> text=/→.2/")
+
+
+PYTHON_EXTENSION = """
+const vscode = require("vscode");
+exports.activate = () => ({ environments: {
+  getActiveEnvironmentPath: () => ({ id: "x", path: "PYTHON" }),
+  resolveEnvironment: async ({ path }) => ({ executable: { uri: vscode.Uri.file(path) } }),
+  onDidChangeActiveEnvironmentPath: new vscode.EventEmitter().event,
+} });
+"""
+"""Stands in for ms-python.python, which is in no package registry, with what we use of its API."""
+
+
+def test_the_server_of_the_selected_environment(
+    open_window: Callable[..., Window],
+    home: Path,
+    project: Path,
+    env_without_server: dict[str, str],
+) -> None:
+    manifest = {
+        "name": "python",
+        "publisher": "ms-python",
+        "version": "1.0.0",
+        "engines": {"vscode": "^1.100.0"},
+        "main": "./main.js",
+    }
+    python = home / "ms-python.vsix"
+    with zipfile.ZipFile(python, "w") as archive:
+        archive.writestr("extension/package.json", json.dumps(manifest))
+        code = PYTHON_EXTENSION.replace("PYTHON", str(BIN / "python"))
+        archive.writestr("extension/main.js", code)
+    (project / "fish.py").write_text("# %%\n1 + 1\n")
+    window = open_window(None, env_without_server, [python])
+    open_file(window, "fish.py")
+    run_cell(window, 0)
+    window.until(".view-line >> text=/→.2/")
+
+
+@pytest.mark.slow
+def test_the_server_that_comes_with_it(
+    open_window: Callable[..., Window], project: Path, env_without_server: dict[str, str]
+) -> None:
+    (project / "fish.py").write_text("# %%\n1 + 1\n")
+    window = open_window(None, env_without_server)
+    open_file(window, "fish.py")
+    window.click(".notification-toast .monaco-button >> text=Explain")
+    window.until("text=Get started with Carpo")
+    window.click(".monaco-button >> text=Install carpo-lsp")
+    # pip fetches and unpacks what the server needs.
+    window.until(".codelens-decoration, .step-list-container .complete", seconds=300)
+    open_file(window, "fish.py")
     run_cell(window, 0)
     window.until(".view-line >> text=/→.2/")

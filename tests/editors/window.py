@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from plugin_components import VSCODE
+from screen import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,11 +52,11 @@ class Window:
         project: Path,
         *,
         env: Mapping[str, str],
-        extension: Path,
+        extensions: Sequence[Path],
         settings: Mapping[str, Any],
     ) -> None:
-        """Install the extension from a .vsix file and open `project`, with exactly the variables
-        of `env`; `settings` are the user's, beside `SETTINGS`."""
+        """Install extensions from .vsix files and open `project`, with exactly the variables of
+        `env`; `settings` are the user's, beside `SETTINGS`."""
         self._env = dict(env)
         # VS Code takes the variables of programs it starts from a login shell.
         (home / ".profile").write_text(f'export PATH="{env["PATH"]}"\n')
@@ -65,7 +66,7 @@ class Window:
         folders = ["--user-data-dir", str(self.user), "--extensions-dir", str(home / "extensions")]
         code = [str(NODE), str(CODE), *folders]
         subprocess.run(
-            [*code, "--install-extension", str(extension)],
+            [*code, *(f"--install-extension={extension}" for extension in extensions)],
             env=self._env,
             check=True,
             capture_output=True,
@@ -128,9 +129,16 @@ class Window:
     def click(self, selector: str, *, frames: Sequence[str] = ()) -> None:
         self._call("click", selector, frames=frames)
 
-    def until(self, selector: str, *, frames: Sequence[str] = (), absent: bool = False) -> None:
+    def until(
+        self,
+        selector: str,
+        *,
+        frames: Sequence[str] = (),
+        absent: bool = False,
+        seconds: float = DEADLINE,
+    ) -> None:
         """Wait until the first match of a selector is seen, or none is with `absent`."""
-        options = {"state": "hidden" if absent else "visible"}
+        options = {"state": "hidden" if absent else "visible", "timeout": seconds * 1000}
         self._call("first.waitFor", selector, options, frames=frames)
 
     def text(self, selector: str, *, frames: Sequence[str] = ()) -> str:
