@@ -15,6 +15,7 @@ from carpo_lsp.errors import ExecutionNotFound, KernelExists, KernelStartFailed
 from carpo_lsp.handle import ExecutionHandle
 from carpo_lsp.journal.lines import Place
 from carpo_lsp.kernels import environments
+from carpo_lsp.kernels.elsewhere import addresses
 from carpo_lsp.kernels.events import (
     Event,
     ExecutionResumed,
@@ -131,15 +132,17 @@ class Frontend:
     ) -> Spec:
         """The kernelspec by path of its kernel.json or folder, by name, or for a language.
 
-        `NAME@SERVER` is that of a Jupyter server in the user's settings, which is not asked yet.
-        A path may also be that of a Python environment or interpreter, a name that of an
-        environment; those of a folder, by default the current one, and above it are known by
-        name, and for Python the nearest is taken. Raises `KernelStartFailed` or
-        `NoKernelForLanguage`, also for an environment without ipykernel.
+        `NAME@SERVER` is that of a Jupyter server in the user's settings, and `ssh:HOST/NAME` that
+        of a host which is reached by ssh; neither is asked yet. A path may also be that of a Python
+        environment or interpreter, a name that of an environment; those of a folder, by default
+        the current one, and above it are known by name, and for Python the nearest is taken.
+        Raises `KernelStartFailed` or `NoKernelForLanguage`, also for an environment without
+        ipykernel.
         """
         specs = self.manager.specs
         folder = (near or Path.cwd()).absolute()
         remote = self.manager.servers.spec(spec_path or spec_name or "")
+        remote = remote or addresses.spec_of(spec_path or spec_name or "")
         if remote is not None:
             return remote
         if spec_path is not None:
@@ -184,12 +187,17 @@ class Frontend:
 
     async def attach_kernel(self, connection_file: str | None = None) -> str:
         """Attach to a running kernel by its connection file and return an id for it, or, as
-        `ID@SERVER`, to one of a Jupyter server in the user's settings.
+        `ID@SERVER`, to one of a Jupyter server in the user's settings, or, as `ssh:HOST/FILE` or
+        `ssh:HOST`, to one on a host that is reached by ssh.
 
         The file is named as for `--existing` of Jupyter's programs: a path, the name of a file in
         Jupyter's runtime folder, a kernel's id or the beginning of one, a glob pattern, or, with
         None, whichever kernel was started last. Raises `KernelStartFailed`.
         """
+        if connection_file is not None and (there := addresses.parse(connection_file)) is not None:
+            state = self.manager.attach_ssh(*there)
+            await state.wait_ready()
+            return state.kernel_id
         if connection_file is not None and (at := self._at_server(connection_file)) is not None:
             remote_id, server = at
             return await self.attach_server(server, remote_kernel_id=remote_id)

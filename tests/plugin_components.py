@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 from jupyter_servers import KINDS as SERVERS
 from real_kernels import KERNELS
+from sshd import sshd_program
 
 COMPONENTS: Final = {
     "needs_r": "R with IRkernel",
@@ -27,6 +28,7 @@ COMPONENTS: Final = {
     "needs_vim": "Vim 9 with jobs and ALE",
     "needs_vscode": "VS Code (code-server) and Chromium",
     "needs_tmux": "tmux",
+    "needs_sshd": "OpenSSH's client and server",
     **{kernel.marker: f"the kernel {kernel.title}" for kernel in KERNELS if not kernel.system},
     **{kind.marker: kind.title for kind in SERVERS},
 }
@@ -50,6 +52,7 @@ def missing() -> dict[str, str]:
         "needs_vim": _has_vim(),
         "needs_vscode": (VSCODE / "stamp").exists() and shutil.which("chromium") is not None,
         "needs_tmux": shutil.which("tmux") is not None,
+        "needs_sshd": shutil.which("ssh") is not None and sshd_program() is not None,
         **{kernel.marker: kernel.installed for kernel in KERNELS if not kernel.system},
         **{kind.marker: kind.installed for kind in SERVERS},
     }

@@ -10,6 +10,7 @@ import click
 
 from carpo_lsp.cli.errors import UserError, describe
 from carpo_lsp.errors import CarpoError, KernelStartFailed, NoKernelForLanguage
+from carpo_lsp.kernels.elsewhere.addresses import SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     metavar="NAME|PATH|LANGUAGE",
     help="Run all code cells in this kernel: the name of a kernelspec or Python environment, its "
     "path (a kernel.json, an interpreter or a folder), or a language; see `carpo-lsp kernels`.",
+)
+@click.option(
+    "--existing",
+    metavar="KERNEL",
+    help="Run all code cells in a kernel that runs already, which goes on afterwards; KERNEL is as "
+    "for `carpo-lsp execute`.",
 )
 @click.option(
     "--cwd",
@@ -54,6 +61,7 @@ if TYPE_CHECKING:
 def run(
     files: tuple[Path, ...],
     kernel: str | None,
+    existing: str | None,
     cwd: Path | None,
     timeout: float | None,
     keep_going: bool,
@@ -96,9 +104,17 @@ def run(
     outputs = _output_paths(files, output)
     # Only for its kernelspecs; all is known to be there before anything runs.
     frontend = Frontend()
+    if existing is not None and (kernel is not None or cwd is not None):
+        raise UserError("--existing: the kernel runs already, so no --kernel and no --cwd.")
     chosen = None if kernel is None else _find_kernel(frontend, kernel)
     jobs = [
-        Job(source, _choose(frontend, source, chosen), str(cwd or path.absolute().parent), target)
+        Job(
+            source,
+            _choose(frontend, source, chosen) if existing is None else {},
+            str(cwd or path.absolute().parent),
+            target,
+            existing,
+        )
         for source, path, target in zip(sources, files, outputs, strict=True)
     ]
     return asyncio.run(run_jobs(jobs, keep_going=keep_going, cell_seconds=timeout))
@@ -125,7 +141,7 @@ def _output_paths(files: Sequence[Path], output: Path | None) -> list[Path | Non
 
 def _find_kernel(frontend: Frontend, kernel: str) -> Spec:
     """What --kernel names. Raises `UserError` or another `CarpoError`."""
-    if "/" in kernel or kernel.endswith(".json"):
+    if not kernel.startswith(SCHEME) and ("/" in kernel or kernel.endswith(".json")):
         # Symbolic links stay: the Python of an environment is one.
         return frontend.find_spec(spec_path=os.path.abspath(os.path.expanduser(kernel)))
     try:

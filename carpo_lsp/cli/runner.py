@@ -36,6 +36,8 @@ class Job:
     specs: dict[str, Spec]
     cwd: str
     output: Path | None
+    existing: str | None = None
+    """The name of a kernel that runs already, for all cells."""
 
     @property
     def folder(self) -> Path | None:
@@ -93,6 +95,11 @@ class _Run:
         return ok
 
     async def _start_kernels(self) -> None:
+        if self._job.existing is not None:
+            kernel_id = await self._frontend.attach_kernel(self._job.existing)
+            kernel = await self._frontend.get_kernel_info(kernel_id)
+            self._kernels = dict.fromkeys(self._job.source.languages, kernel)
+            return
         specs = {spec.key: spec for spec in self._job.specs.values()}
         names = ", ".join(spec.display_name for spec in specs.values())
         with self._screen.progress(f"{self._path.name}: starting {names}", brief=True):

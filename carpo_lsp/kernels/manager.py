@@ -12,6 +12,7 @@ import attrs
 
 from carpo_lsp.errors import KernelExists, KernelNotFound
 from carpo_lsp.kernels.connection import Keep
+from carpo_lsp.kernels.elsewhere.addresses import check_host
 from carpo_lsp.kernels.events import Event, StatusChanged
 from carpo_lsp.kernels.kept.registry import Registry
 from carpo_lsp.kernels.remote.servers import Servers
@@ -117,6 +118,15 @@ class KernelManager:
         def connect(on_message: OnMessage) -> Connection:
             if spec.server:
                 return self._connect_remote(spec, on_message, env=options.env)
+            if spec.host:
+                return self._connect_ssh(
+                    spec.host,
+                    on_message,
+                    spec=spec,
+                    kernel_id=state_id,
+                    cwd=options.cwd,
+                    env=options.env,
+                )
             return self._connect(spec, state_id, on_message, cwd=options.cwd, env=options.env)
 
         state_id = self._new_id(options.kernel_id)
@@ -224,6 +234,21 @@ class KernelManager:
         state.start()
         return state
 
+    def attach_ssh(self, host: str, name: str | None) -> KernelState:
+        """Begin to talk to a kernel that runs on a host which is reached by ssh. `name` is as in
+        `hosts.find`. Raises `KernelStartFailed` for what is not the name of a host."""
+        check_host(host)
+        state_id = self._new_id(None)
+
+        def connect(on_message: OnMessage) -> Connection:
+            return self._connect_ssh(host, on_message, name=name)
+
+        spec = Spec(name="", path="", argv=(), display_name=f"A kernel on {host}", language="")
+        state = KernelState(state_id, spec, connect, self._on_event, beat=self._beat)
+        self._kernels[state_id] = state
+        state.start()
+        return state
+
     def get(self, kernel_id: str) -> KernelState:
         """Raises `KernelNotFound`."""
         state = self._kernels.get(kernel_id)
@@ -304,6 +329,11 @@ class KernelManager:
         return RemoteConnection(
             api, name, on_message, sessions=self._sessions, remote_id=remote_id, env=env
         )
+
+    def _connect_ssh(self, host: str, on_message: OnMessage, **options: Any) -> Connection:
+        from carpo_lsp.kernels.elsewhere.tunnel import SshConnection
+
+        return SshConnection(host, on_message, context=self.context, **options)
 
     async def _beat(self, connection_file: str) -> bool | None:
         from carpo_lsp.kernels.supervision.heartbeat import beat

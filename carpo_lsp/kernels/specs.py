@@ -66,6 +66,8 @@ class Spec:
     origin: Literal["jupyter", "environment", "server"] = "jupyter"
     server: str = ""
     """Name or URL of the Jupyter server it is installed on; empty for this machine."""
+    host: str = ""
+    """The host it is installed on, which is reached by ssh; empty for this machine."""
 
     @property
     def key(self) -> str:

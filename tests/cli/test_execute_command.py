@@ -226,6 +226,18 @@ def test_completion_and_inspection(program: Program, kernel: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
+# --- documents
+
+
+def test_a_document_is_run_in_it(program: Program, kernel: str) -> None:
+    (program.folder / "a.py").write_text("# %%\nin_document = 3\n# %%\nin_document + 1\n")
+    done = program.run("run", "--existing", kernel, "a.py")
+    assert (done.returncode, done.stdout) == (0, "4\n")
+    assert program.run("execute", kernel, "in_document").stdout == "3\n"
+    done = program.run("run", "--existing", kernel, "--kernel", "python3", "a.py")
+    assert done.returncode == 2
+
+
 # --- which run
 
 

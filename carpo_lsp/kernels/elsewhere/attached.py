@@ -61,10 +61,14 @@ def read_connection_file(path: str) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise KernelStartFailed(f"The connection file {path!r} is not valid JSON.") from error
-    missing = [key for key in FIELDS if not isinstance(info, dict) or key not in info]
-    if missing:
+    if missing := check_fields(info):
         raise KernelStartFailed(f"The connection file {path!r} lacks {', '.join(missing)}.")
     return dict(info)
+
+
+def check_fields(info: object) -> list[str]:
+    """What the content of a connection file lacks."""
+    return [key for key in FIELDS if not isinstance(info, dict) or key not in info]
 
 
 class AttachedConnection:

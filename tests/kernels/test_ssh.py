@@ -1,0 +1,191 @@
+"""Kernels on a host that is reached by ssh alone: a real server, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import sshd
+from plugin_components import program
+from sshd import HOST, STRANGER, Sshd
+from support import DEADLINE, Events, is_alive, text_of
+
+from carpo_lsp.errors import KernelNotOurs, KernelStartFailed
+from carpo_lsp.frontend import Frontend
+from carpo_lsp.kernels.elsewhere import hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.needs_sshd
+
+SLEEP = "import time\nprint('asleep', flush=True)\ntime.sleep(600)"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _ssh(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `ssh` that is found is the one that knows the server."""
+    monkeypatch.setenv("PATH", str(server.bin), prepend=":")
+
+
+@pytest.fixture(scope="module")
+def there(server: Sshd) -> Iterator[subprocess.Popen[str]]:
+    """A kernel that was started on the host by hand."""
+    env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(server.runtime)}
+    process = subprocess.Popen(
+        [program("jupyter"), "kernel", "--kernel=python3"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
+    assert process.stderr is not None
+    while "To connect a client" not in process.stderr.readline():
+        assert process.poll() is None
+    yield process
+    process.terminate()
+    process.communicate()
+
+
+async def test_a_kernel_is_started_there(
+    frontend: Frontend, events: Events, server: Sshd, tmp_path: Path
+) -> None:
+    kernel_id = await frontend.start_kernel(spec_name=f"ssh:{HOST}/python3", cwd=str(tmp_path))
+    kernel = frontend.get_kernel(kernel_id)
+    assert (kernel.owned, kernel.language, kernel.pid) == (True, "python", None)
+    assert (server.runtime / f"kernel-{kernel_id}.json").exists()
+    result = await frontend.execute_code(kernel_id, "import os\nprint(os.getcwd())\nos.getpid()")
+    assert text_of(result.outputs) == f"{tmp_path}\n"
+    pid = int(result.outputs[1]["data"]["text/plain"])
+    asks = frontend.execute_code(kernel_id, "input('who? ')")
+    await events.until_input(asks.execution_id)
+    await frontend.provide_stdin(kernel_id, "me")
+    assert (await asks).outputs[0]["data"] == {"text/plain": "'me'"}
+    assert "getpid" in str((await frontend.get_completions(kernel_id, "os.getpi", 8)).matches)
+    handle = frontend.execute_code(kernel_id, SLEEP)
+    await events.until_text("asleep")
+    await frontend.interrupt(kernel_id)
+    error = (await handle).error
+    assert error is not None
+    assert error["ename"] == "KeyboardInterrupt"
+    flood = await frontend.execute_code(kernel_id, "for i in range(20_000): print(i, flush=True)")
+    assert text_of(flood.outputs) == "".join(f"{i}\n" for i in range(20_000))
+    await frontend.restart_kernel(kernel_id)
+    assert not is_alive(pid)
+    result = await frontend.execute_code(kernel_id, "os")
+    assert result.error is not None
+    assert result.error["ename"] == "NameError"
+    await frontend.shutdown_kernel(kernel_id)
+    assert list(server.runtime.glob(f"*{kernel_id}*")) == []
+
+
+async def test_a_kernel_that_runs_there(
+    frontend: Frontend, events: Events, there: subprocess.Popen[str]
+) -> None:
+    kernel_id = await frontend.attach_kernel(f"ssh:{HOST}")
+    kernel = frontend.get_kernel(kernel_id)
+    assert (kernel.owned, kernel.language) == (False, "python")
+    await frontend.execute_code(kernel_id, "x = 1")
+    async with Frontend() as other:  # as any client of Jupyter, by the file on this end
+        also = await other.attach_kernel(kernel.connection_file)
+        assert (await other.execute_code(also, "print('other', x)")).state == "ok"
+    external = await events.until_text("other 1")
+    assert external.execution_id.startswith("external:")
+    with pytest.raises(KernelNotOurs):
+        await frontend.restart_kernel(kernel_id)
+    await frontend.shutdown_kernel(kernel_id)
+    ((path, _),) = (await hosts.running(HOST)).items()
+    name = path.rpartition("kernel-")[2][:8]
+    for each in (name, "newest", f"*{name}*", path):
+        kernel_id = await frontend.attach_kernel(f"ssh:{HOST}/{each}")
+        result = await frontend.execute_code(kernel_id, "x")
+        assert result.outputs[0]["data"] == {"text/plain": "1"}, each
+        await frontend.shutdown_kernel(kernel_id)
+    assert there.poll() is None
+
+
+async def test_a_lost_connection_is_said(
+    frontend: Frontend, events: Events, server: Sshd, there: subprocess.Popen[str]
+) -> None:
+    kernel_id = await frontend.attach_kernel(f"ssh:{HOST}")
+    await frontend.execute_code(kernel_id, "kept = 2")
+    handle = frontend.execute_code(kernel_id, SLEEP)
+    await events.until_text("asleep")
+    server.cut()
+    dead = await events.until_status("dead", kernel_id)
+    assert dead.cause == "lost"
+    assert dead.reason is not None
+    assert f"The connection to {HOST} is lost: " in dead.reason
+    assert (await handle).state == "died"
+    await frontend.restart_kernel(kernel_id)
+    await frontend.interrupt(kernel_id)
+    result = await frontend.execute_code(kernel_id, "kept")
+    assert result.outputs[0]["data"] == {"text/plain": "2"}
+    await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_what_is_installed_there(server: Sshd) -> None:
+    specs = {spec.name: spec for spec in await hosts.specs(HOST)}
+    python = specs[f"ssh:{HOST}/python3"]
+    assert (python.language, python.interrupt_mode) == ("python", "signal")
+    assert python.display_name.endswith(f" on {HOST}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        (f"ssh:{STRANGER}", "ssh cannot reach stranger: ", "has to work in a terminal"),
+        (f"ssh:{HOST}/nothing", "No kernel runs on faraway whose id fits 'nothing'", "start one"),
+        (f"ssh:{HOST}/~/none.json", "On faraway: ", ""),
+        ("ssh:-oProxyCommand=touch /tmp/x", "is not the name of a host", "~/.ssh/config"),
+        ("ssh:", "'' is not the name of a host", ""),
+    ],
+)
+async def test_what_cannot_be_attached_to(
+    frontend: Frontend, name: str, message: str, hint: str
+) -> None:
+    with pytest.raises(KernelStartFailed) as caught:
+        await frontend.attach_kernel(name)
+    assert message in caught.value.message or message in str(caught.value.data)
+    assert hint in str(caught.value.data.get("hint", ""))
+    assert frontend.list_kernels() == []
+
+
+async def test_what_cannot_be_started(frontend: Frontend, server: Sshd) -> None:
+    with pytest.raises(KernelStartFailed, match="On faraway: jupyter kernel ended") as caught:
+        await frontend.start_kernel(spec_name=f"ssh:{HOST}/none")
+    assert "No such kernel" in str(caught.value.data["stderrTail"])
+    with pytest.raises(KernelStartFailed, match="names no kernelspec"):
+        await frontend.start_kernel(spec_name=f"ssh:{HOST}")
+
+
+def left(server: Sshd) -> list[Path]:
+    return [*server.runtime.glob("*.json")]
+
+
+async def test_nothing_is_left_when_this_process_is_killed(server: Sshd, tmp_path: Path) -> None:
+    """The kernel there ends with the connection, and so does what ssh has here."""
+    script = tmp_path / "sleeps.py"
+    script.write_text(f"import os\nprint(os.getpid(), flush=True)\n{SLEEP}")
+    process = await asyncio.create_subprocess_exec(
+        *(program("carpo-lsp"), "run", "--kernel", f"ssh:{HOST}/python3", str(script)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(2 * DEADLINE):
+        pid = int(await process.stdout.readline())
+        assert await process.stdout.readline() == b"asleep\n"
+        process.kill()
+        await process.wait()
+        while is_alive(pid) or server.sessions() or left(server):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.05)
