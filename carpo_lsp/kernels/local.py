@@ -117,8 +117,11 @@ class LocalConnection:
         self._channels = link
 
     def inherit(self, folder: OwnFolder | None) -> None:
-        """Take over the temporary folder of a kernel that was kept, and so its address."""
+        """Take over the temporary folder of a kernel that was kept, and so its address; without
+        one the next start has another."""
         self._folder = folder
+        if folder is None:
+            self._drop_launcher()
 
     def leave(self) -> None:
         """Let go of the process, which goes on; nothing of it is removed."""
@@ -129,12 +132,15 @@ class LocalConnection:
         child = getattr(provisioner, "process", None)
         if child is not None:
             child.returncode = 0  # its end is no longer ours to wait for
-        if self._launcher is not None:
-            self._launcher.connection_file = ""  # which it would remove with itself
-            self._launcher = None
+        self._drop_launcher()
         if self._tail is not None:
             self._tail.close()
         self._folder = None
+
+    def _drop_launcher(self) -> None:
+        if self._launcher is not None:
+            self._launcher.connection_file = ""  # which it would remove with itself
+            self._launcher = None
 
     async def start(self) -> None:
         self._check()

@@ -600,6 +600,46 @@ async def test_a_kernel_in_use_is_stopped_by_force(desk: Desk) -> None:
     assert desk.left() == []
 
 
+async def test_a_kernel_that_another_has_ended_is_restarted(desk: Desk) -> None:
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    kernel_id = next(iter(await first.kernels()))
+    code, _, _ = await desk.carpo("stop", "--all", "--force")
+    assert code == 0
+    await first.until_status(kernel_id, "dead")
+    restarted = await first.request("carpo/restartKernel", {"kernelId": kernel_id})
+    assert restarted["kept"] is True
+    assert await first.evaluate(desk.uri(), "1 + 1") == "2"
+
+
+@pytest.mark.parametrize("method", ["restartKernel", "shutdownKernel"])
+async def test_a_kernel_that_is_being_ended_is_not_taken_up_when_its_server_is_killed(
+    desk: Desk, method: str
+) -> None:
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    code = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("on", flush=True)
+while True:
+    try: time.sleep(1)
+    except BaseException: pass
+"""
+    execution_id = await first.execute(desk.uri(), code)
+    await first.until_text(execution_id, "on")
+    (entry,) = desk.registry.entries()
+    first.post(f"carpo/{method}", {"kernelId": entry.kernel_id})
+    assert (await first.until_done(execution_id))["state"] == "died"
+    await desk.leave(first, "killed")
+    await gone(entry.pid)
+    for process in desk.processes():
+        await gone(process.pid)
+    assert desk.left() == []
+    second = await desk.editor()
+    assert await second.kernels() == {}
+
+
 async def test_a_kernel_that_ends_with_its_server_is_listed_and_not_stopped(desk: Desk) -> None:
     first = await desk.editor("python", ENDS)
     await first.until_done(await desk.run(first, 1))

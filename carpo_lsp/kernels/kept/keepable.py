@@ -275,7 +275,9 @@ class KeepableConnection:
     def release(self) -> None:
         if self._entry is None or not self._kept:
             return
-        self._guard.add(self._entry.connection_file, self._entry.pid)
+        if self._entry.alive:
+            self._guard.add(self._entry.connection_file, self._entry.pid)
+        # Ours before the entry is gone, so that at any moment somebody would remove it.
         self._folder = OwnFolder.inherit(Path(self._entry.folder))
         self._registry.strike(self._kernel_id)
         self._kept = False
@@ -295,18 +297,18 @@ class KeepableConnection:
             link.acknowledge(told)
 
     async def stop(self, grace: float, *, restart: bool = False) -> None:
-        await self._process.stop(grace, restart=restart)
-        self._kept = False
+        # Should this process be killed meanwhile, the kernel ends with it, and nobody takes it up.
+        self.release()
         self._stop_watching()
+        await self._process.stop(grace, restart=restart)
         if self._link is not None:
             await self._link.dismiss()
             self._link.close()
             self._link = None
         entry = self._entry
         if entry is not None:  # until all is done: a restart overtakes the end of a dead kernel
-            # Ours before the entry is gone, so that at any moment somebody would remove it.
-            self._folder = self._folder or OwnFolder.inherit(Path(entry.folder))
-            self._registry.forget(self._kernel_id)
+            if self._folder is not None:  # else it is another server that ends it, or restarts it
+                self._registry.forget(self._kernel_id)
             await self._guard.remove(entry.connection_file)
             self._local.inherit(self._folder)
             self._entry = self._taken = self._folder = self._switch = None

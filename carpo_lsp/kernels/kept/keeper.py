@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from carpo_lsp.kernels.kept.idleness import Idleness
-from carpo_lsp.kernels.kept.keeperlog import Log
+from carpo_lsp.kernels.kept.keeperlog import ENTRY, LOCK, Log
 from carpo_lsp.kernels.kept.kernel_side import Kernel
 from carpo_lsp.kernels.kept.records import Kind, pack
 from carpo_lsp.kernels.kept.server_side import Client, Servers
@@ -55,10 +55,13 @@ systems forget that when the server ends at once."""
 
 
 class Keeper:
-    def __init__(self, folder: str, listener: socket.socket, tail: int, *, shadow: bool) -> None:
-        with open(os.path.join(folder, "entry.json"), encoding="utf-8") as file:
+    def __init__(
+        self, folder: str, listener: socket.socket, lock: int, tail: int, *, shadow: bool
+    ) -> None:
+        with open(os.path.join(folder, ENTRY), encoding="utf-8") as file:
             entry: dict[str, Any] = json.load(file)
         self._folder = folder
+        self._lock = lock
         self._log = Log(folder)
         self._poller = zmq.Poller()
         self._kernel = Kernel(entry, tail, self._poller)
@@ -99,7 +102,7 @@ class Keeper:
             if self._lost:
                 self._append(b"")  # there may be room again
             self._servers.forget(self._news)
-        if not self._servers.needs(self._news):
+        if not self._servers.needs(self._news) or self._is_ended():
             self._remove()
 
     def _done(self) -> bool:
@@ -215,11 +218,18 @@ class Keeper:
         told = [reason.encode(), self._kernel.printed, cause.encode()]
         self._append(pack(Kind.ENDED, told))
 
+    def _is_ended(self) -> bool:
+        """Whether a server has ended the kernel, and nobody will come for what is left."""
+        return not os.path.exists(os.path.join(self._folder, ENTRY))
+
     def _remove(self) -> None:
         """Nobody needs to be told anything of the kernel."""
         from carpo_lsp.kernels.kept.registry import remove
 
-        remove(self._folder)
+        with contextlib.suppress(OSError):
+            lock = os.stat(os.path.join(self._folder, LOCK))
+            if os.path.samestat(lock, os.fstat(self._lock)):  # else the kernel has been restarted
+                remove(self._folder)
 
 
 def _parts(frames: list[bytes]) -> tuple[dict[str, Any], dict[str, Any], bytes]:
@@ -235,7 +245,7 @@ def main(folder: str, listener: int, lock: int, tail: int, *, shadow: bool) -> N
         os._exit(0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    Keeper(folder, socket.socket(fileno=listener), tail, shadow=shadow).run()
+    Keeper(folder, socket.socket(fileno=listener), lock, tail, shadow=shadow).run()
 
 
 if __name__ == "__main__":

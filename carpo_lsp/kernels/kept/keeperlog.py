@@ -7,8 +7,11 @@ from typing import Final
 
 from carpo_lsp.kernels.kept.records import size_of
 
+ENTRY: Final = "entry.json"
+LOCK: Final = "lock"
 CURRENT: Final = "log"
 OLDER: Final = "log.older"
+"""The files in a kernel's folder in the registry."""
 
 LIMIT: Final = 128 * 1024 * 1024
 """Bytes of each of the two files. A full one takes the place of the older."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from carpo_lsp.kernels.kept.keeperlog import CURRENT, OLDER
+from carpo_lsp.kernels.kept.keeperlog import CURRENT, ENTRY, LOCK, OLDER
 from carpo_lsp.kernels.specs import Spec
 from carpo_lsp.kernels.supervision import watchdog
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ENTRY: Final = "entry.json"
-LOCK: Final = "lock"
 SOCKET: Final = "keeper"
 
 REMEMBERED: Final = 30 * 24 * 3600
