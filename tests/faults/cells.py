@@ -22,6 +22,8 @@ class Cell:
     """Answered with `ANSWER`."""
     hangs: bool = False
     """Runs until it is interrupted."""
+    cleared: str = ""
+    """What it prints first and then clears."""
 
 
 ANSWER = "Ada"
@@ -58,6 +60,7 @@ PYTHON = (
         "clears",
         'from IPython.display import clear_output\nprint("gone")\nclear_output()\nprint(0)',
         "0\n",
+        cleared="gone\n",
     ),
     Cell("bulk", 'print("x" * 1_500_000)', "x" * 1_500_000 + "\n"),
 )
@@ -75,7 +78,7 @@ FAKE = (
     ),
     Cell("floods", "flood 2000", numbers(2000)),
     Cell("draws", "display 1 first\nstream stdout 0\nupdate 1 second\nresult 42", "0\n"),
-    Cell("clears", "stream stdout gone\nclear\nstream stdout 0", "0\n"),
+    Cell("clears", "stream stdout gone\nclear\nstream stdout 0", "0\n", cleared="gone\n"),
 )
 
 CELLS = {"python": PYTHON, "fake": FAKE}
