@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from carpo_lsp.deadlines import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from carpo_lsp.protocol import Limits
 
@@ -21,8 +20,17 @@ KILL: Final = 1.2
 """Shares of the memory limit at which to warn and to kill; at the limit itself, an interrupt."""
 
 
+class Step(NamedTuple):
+    """What is to be done about a kernel."""
+
+    act: Literal["warn", "interrupt", "kill", "retire"]
+    reason: str = ""
+    """To be told to the user; an interrupt has its own warning. `kill` ends the kernel's processes
+    at once, which is then told as its death; `retire` shuts the kernel down."""
+
+
 class Limited(Protocol):
-    """What a limit is watched on and what can be done about it."""
+    """What a limit is watched on."""
 
     @property
     def memory(self) -> int | None:
@@ -40,22 +48,13 @@ class Limited(Protocol):
     def idle(self) -> bool:
         """Whether nothing runs or waits to run."""
 
-    def warn(self, reason: str) -> None:
-        """Tell the user."""
-
-    async def interrupt(self) -> None: ...
-
-    async def kill(self, reason: str) -> None:
-        """End the kernel's processes at once, which is then told as its death."""
-
-    async def retire(self, reason: str) -> None:
-        """Shut the kernel down."""
-
 
 class Limiter:
-    """Watches one kernel. Each step is taken, and said, once: again only after things got better,
-    or for another execution. Seconds are those in which this process and the kernel's were awake
-    and did not wait for a person."""
+    """Watches one kernel, for whoever looks every `INTERVAL` seconds and does what that gives.
+
+    Each step comes once: again only after things got better, or for another execution. Seconds are
+    those in which this process and the kernel's were awake and did not wait for a person.
+    """
 
     def __init__(
         self, limits: Limits, kernel: Limited, clock: Callable[[], float] = time.monotonic
@@ -69,22 +68,16 @@ class Limiter:
         self._interrupted = False
         self._idle: float | None = None
 
-    async def watch(self) -> None:
-        """Look again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            await self.look()
-
-    async def look(self) -> None:
-        """Compare the kernel with its limits now."""
+    def look(self) -> Iterator[Step]:
+        """Compare the kernel with its limits now: what is to be done, in order."""
         elapsed = self._stopwatch.lap()
         if self._kernel.stopped:
             elapsed = 0.0
-        await self._look_at_memory()
-        await self._look_at_execution(elapsed)
-        await self._look_at_idleness(elapsed)
+        yield from self._look_at_memory()
+        yield from self._look_at_execution(elapsed)
+        yield from self._look_at_idleness(elapsed)
 
-    async def _look_at_memory(self) -> None:
+    def _look_at_memory(self) -> Iterator[Step]:
         limit = self._limits.memory_mb
         used = self._kernel.memory if limit is not None else None
         if limit is None or used is None:
@@ -96,14 +89,14 @@ class Limiter:
             return
         uses = f"The kernel uses {used_mb:.0f} MB of the {limit:g} MB it may use"
         if step == KILL:
-            await self._kernel.kill(f"{uses}; it was killed.")
+            yield Step("kill", f"{uses}; it was killed.")
         elif step == 1.0:
-            self._kernel.warn(f"{uses}; what it runs is interrupted.")
-            await self._kernel.interrupt()
+            yield Step("warn", f"{uses}; what it runs is interrupted.")
+            yield Step("interrupt")
         else:
-            self._kernel.warn(f"{uses}.")
+            yield Step("warn", f"{uses}.")
 
-    async def _look_at_execution(self, elapsed: float) -> None:
+    def _look_at_execution(self, elapsed: float) -> Iterator[Step]:
         limit = self._limits.execution_seconds
         running = self._kernel.running
         if limit is None or running is None:
@@ -116,10 +109,10 @@ class Limiter:
             self._seconds += elapsed
         if self._seconds >= limit and not self._interrupted:
             self._interrupted = True
-            await self._kernel.interrupt()
-            self._kernel.warn(f"An execution was interrupted after its limit of {limit:g} s.")
+            yield Step("interrupt")
+            yield Step("warn", f"An execution was interrupted after its limit of {limit:g} s.")
 
-    async def _look_at_idleness(self, elapsed: float) -> None:
+    def _look_at_idleness(self, elapsed: float) -> Iterator[Step]:
         limit = self._limits.idle_minutes
         if limit is None:
             return
@@ -128,4 +121,4 @@ class Limiter:
             return
         self._idle = 0.0 if self._idle is None else self._idle + elapsed
         if self._idle >= limit * 60:
-            await self._kernel.retire(f"The kernel was shut down after {limit:g} idle minutes.")
+            yield Step("retire", f"The kernel was shut down after {limit:g} idle minutes.")

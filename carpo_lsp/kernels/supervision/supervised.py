@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from carpo_lsp.kernels.supervision.limits import INTERVAL
+from carpo_lsp.kernels.supervision.limits import INTERVAL, Limiter
 from carpo_lsp.kernels.supervision.usage import cpu_seconds, is_stopped
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Cause
     from carpo_lsp.kernels.questions import Questions
     from carpo_lsp.kernels.state import KernelState
+    from carpo_lsp.kernels.supervision.limits import Step
     from carpo_lsp.kernels.supervision.usage import Meter, Trees
+    from carpo_lsp.protocol import Limits
 
 
 class Supervised:
@@ -67,11 +70,21 @@ class Supervised:
     def warn(self, reason: str, cause: Cause = "limit") -> None:
         self._state.warn(reason, cause)
 
-    async def interrupt(self) -> None:
-        await self._state.interrupt()
+    async def limit(self, limits: Limits) -> None:
+        """Watch its limits, until cancelled."""
+        limiter = Limiter(limits, self)
+        while True:
+            await asyncio.sleep(INTERVAL)
+            for step in limiter.look():
+                await self._take(step)
 
-    async def kill(self, reason: str) -> None:
-        await self._state.kill(reason)
-
-    async def retire(self, reason: str) -> None:
-        await self._state.retire(reason)
+    async def _take(self, step: Step) -> None:
+        match step.act:
+            case "warn":
+                self._state.warn(step.reason)
+            case "interrupt":
+                await self._state.interrupt()
+            case "kill":
+                await self._state.kill(step.reason)
+            case "retire":
+                await self._state.retire(step.reason)

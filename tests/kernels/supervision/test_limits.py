@@ -1,4 +1,4 @@
-"""The limits of a kernel, step by step, on a kernel that only counts what is done to it."""
+"""The limits of a kernel, step by step, on a kernel that only counts what is to be done to it."""
 
 from __future__ import annotations
 
@@ -31,17 +31,9 @@ class Counted:
         self.stopped = False
         self.done: list[str] = []
 
-    def warn(self, reason: str) -> None:
-        self.done.append("warn")
-
-    async def interrupt(self) -> None:
-        self.done.append("interrupt")
-
-    async def kill(self, reason: str) -> None:
-        self.done.append("kill")
-
-    async def retire(self, reason: str) -> None:
-        self.done.append("retire")
+    def take(self, limiter: Limiter) -> None:
+        """Have a look at it and write down what is to be done."""
+        self.done += [step.act for step in limiter.look()]
 
 
 class Timed:
@@ -52,11 +44,11 @@ class Timed:
         self._kernel = kernel
         self._limiter = Limiter(limits, kernel, clock=lambda: self.now)
 
-    async def looks(self, times: int, running: tuple[str, float] | None = None) -> None:
+    def looks(self, times: int, running: tuple[str, float] | None = None) -> None:
         self._kernel.running = running
         for _ in range(times):
             self.now += 1.0
-            await self._limiter.look()
+            self._kernel.take(self._limiter)
 
 
 @pytest.mark.parametrize(
@@ -71,21 +63,19 @@ class Timed:
         ([100, 50, 100], ["warn", "interrupt", "warn", "interrupt"]),
     ],
 )
-async def test_memory_is_warned_of_then_interrupted_then_killed(
-    used: list[int], done: list[str]
-) -> None:
+def test_memory_is_warned_of_then_interrupted_then_killed(used: list[int], done: list[str]) -> None:
     kernel = Counted()
     limiter = Limiter(Limits(memory_mb=100), kernel)
     for megabytes in used:
         kernel.memory = megabytes * MB
-        await limiter.look()
+        kernel.take(limiter)
     assert kernel.done == done
 
 
-async def test_a_process_that_is_gone_uses_no_memory() -> None:
+def test_a_process_that_is_gone_uses_no_memory() -> None:
     kernel = Counted()
     kernel.memory = None
-    await Limiter(Limits(memory_mb=100), kernel).look()
+    kernel.take(Limiter(Limits(memory_mb=100), kernel))
     assert kernel.done == []
 
 
@@ -100,46 +90,46 @@ def test_many_kernels_are_measured_with_one_search_of_the_system() -> None:
     assert trees.recent(1.0) is not first
 
 
-async def test_each_execution_is_interrupted_once() -> None:
+def test_each_execution_is_interrupted_once() -> None:
     kernel = Counted()
     timed = Timed(Limits(execution_seconds=5), kernel)
-    await timed.looks(1, running=("a", 0.4))
-    await timed.looks(4, running=("a", 0.0))
+    timed.looks(1, running=("a", 0.4))
+    timed.looks(4, running=("a", 0.0))
     assert kernel.done == []
-    await timed.looks(3, running=("a", 0.0))
+    timed.looks(3, running=("a", 0.0))
     assert kernel.done == ["interrupt", "warn"]
-    await timed.looks(1, running=None)
-    await timed.looks(7, running=("b", 0.0))
+    timed.looks(1, running=None)
+    timed.looks(7, running=("b", 0.0))
     assert kernel.done == ["interrupt", "warn", "interrupt", "warn"]
 
 
-async def test_seconds_in_which_nothing_can_run_do_not_count() -> None:
+def test_seconds_in_which_nothing_can_run_do_not_count() -> None:
     kernel = Counted()
     timed = Timed(Limits(execution_seconds=5), kernel)
-    await timed.looks(3, running=("a", 0.0))
+    timed.looks(3, running=("a", 0.0))
     timed.now += 3600  # this process has slept
-    await timed.looks(1, running=("a", 3603.0))
-    await timed.looks(60, running=None)  # it waits for a person
+    timed.looks(1, running=("a", 3603.0))
+    timed.looks(60, running=None)  # it waits for a person
     kernel.stopped = True
-    await timed.looks(60, running=("a", 3700.0))
+    timed.looks(60, running=("a", 3700.0))
     assert kernel.done == []
     kernel.stopped = False
-    await timed.looks(2, running=("a", 3702.0))
+    timed.looks(2, running=("a", 3702.0))
     assert kernel.done == ["interrupt", "warn"]
 
 
-async def test_idle_time_counts_from_the_last_work() -> None:
+def test_idle_time_counts_from_the_last_work() -> None:
     kernel = Counted()
     timed = Timed(Limits(idle_minutes=1), kernel)
-    await timed.looks(60)
+    timed.looks(60)
     kernel.idle = False
-    await timed.looks(1)
+    timed.looks(1)
     kernel.idle = True
-    await timed.looks(30)
+    timed.looks(30)
     timed.now += 3600  # this process has slept
-    await timed.looks(29)
+    timed.looks(29)
     assert kernel.done == []
-    await timed.looks(1)
+    timed.looks(1)
     assert kernel.done == ["retire"]
 
 
