@@ -16,6 +16,7 @@ from carpo_lsp.kernels.messages import Message, Request
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Cause
     from carpo_lsp.kernels.kept.registry import Bound
+    from carpo_lsp.protocol import Limits
 
 OnMessage = Callable[[Message], None]
 
@@ -153,6 +154,8 @@ class Work:
     """The request of the execution in flight, if there is one."""
     idle: Callable[[], Awaitable[None]]
     """Waits until none is, be it that the kernel is gone."""
+    limits: Limits | None = None
+    """What the kernel may use, also without us."""
 
 
 @runtime_checkable
@@ -181,6 +184,13 @@ class Keepable(Protocol):
         From the first moment it is not ended with us; when this returns, nothing it sends gets
         lost by our end. Raises `CarpoError`.
         """
+
+    @property
+    def on_told(self) -> Callable[[str], None]:
+        """Told what was done about the kernel when nobody was there, and why."""
+
+    @on_told.setter
+    def on_told(self, tell: Callable[[str], None]) -> None: ...
 
     @property
     def on_gap(self) -> Callable[[str], None]:

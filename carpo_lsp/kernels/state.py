@@ -14,7 +14,6 @@ from carpo_lsp.kernels.questions import Questions
 from carpo_lsp.kernels.queue import ExecutionQueue
 from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.supervision.death import Why
-from carpo_lsp.kernels.supervision.limits import Limiter
 from carpo_lsp.kernels.supervision.supervised import Supervised
 from carpo_lsp.kernels.supervision.usage import Meter, Trees
 from carpo_lsp.kernels.supervision.vigil import Vigil
@@ -72,6 +71,7 @@ class KernelState:
         self._connection = connect(self.dispatch)
         if isinstance(self._connection, Keepable):
             self._connection.on_gap = self._on_gap
+            self._connection.on_told = self.warn
         if isinstance(self._connection, Remote):
             self._connection.on_link = self._on_link
         send = self._connection.send
@@ -211,6 +211,7 @@ class KernelState:
             execution_count=executions.execution_count,
             running=lambda: executions.request,
             idle=executions.at_rest,
+            limits=self._limits,
         )
         await connection.keep(keep.minutes, keep.documents, work)
 
@@ -263,7 +264,7 @@ class KernelState:
         watched = Supervised(self, self._questions, self._meter, self._trees)
         yield Vigil(watched).watch()
         if self._limits is not None and self._limits != protocol.Limits():
-            yield Limiter(self._limits, watched).watch()
+            yield watched.limit(self._limits)
 
     # Its executions
 

@@ -530,6 +530,54 @@ async def test_an_idle_kernel_is_ended_after_the_time_that_was_set(desk: Desk) -
     assert desk.left() == []
 
 
+def limited(**limits: float) -> dict[str, Any]:
+    kernel = {"keepAlive": True, "limits": limits}
+    return {"carpo": {"notifications": True, "kernel": kernel}}
+
+
+async def test_an_execution_is_interrupted_after_its_time_when_nobody_is_there(desk: Desk) -> None:
+    options = limited(executionSeconds=3)
+    first = await desk.editor(options=options)
+    await first.until_done(await desk.run(first, 1))
+    code = f'print("a", flush=True)\n{WAIT["python"]}while True: time.sleep(0.01)'
+    execution_id = await first.execute(desk.uri(), code)
+    await first.until_text(execution_id, "a")
+    await desk.leave(first)
+    desk.flag.touch()
+    (entry,) = desk.registry.entries()
+    await desk.until_logged(entry, b"KeyboardInterrupt")
+    second = await desk.editor(options=options)
+    assert (await second.until_done(execution_id))["error"]["ename"] == "KeyboardInterrupt"
+    told = await second.until(
+        lambda method, params: method == "carpo/kernelStatus" and params.get("cause") == "limit"
+    )
+    assert told["reason"] == "An execution was interrupted after its limit of 3 s."
+    assert await second.evaluate(desk.uri(), "x") == "1"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS compresses what is not touched")
+async def test_a_kernel_that_takes_too_much_memory_is_killed_when_nobody_is_there(
+    desk: Desk,
+) -> None:
+    options = limited(memoryMb=200)
+    first = await desk.editor(options=options)
+    await first.until_done(await desk.run(first, 1))
+    code = f"""print("a", flush=True)
+{WAIT["python"]}kept = b'x' * 400_000_000
+time.sleep(600)"""
+    execution_id = await first.execute(desk.uri(), code)
+    await first.until_text(execution_id, "a")
+    await desk.leave(first)
+    desk.flag.touch()
+    (entry,) = desk.registry.entries()
+    await gone(entry.pid)
+    second = await desk.editor(options=options)
+    end = await second.until_done(execution_id)
+    assert end["state"] == "died"
+    assert "of the 200 MB it may use; it was killed." in end["error"]["evalue"]
+    assert (await second.until_status(entry.kernel_id, "dead"))["cause"] == "limit"
+
+
 async def test_a_kernel_that_computes_is_not_idle(desk: Desk) -> None:
     kernel = {"keepAlive": True, "keepMinutes": 0.005}
     first = await desk.editor("python", {"carpo": {"notifications": True, "kernel": kernel}})

@@ -21,6 +21,7 @@ from carpo_lsp.kernels.local import LocalConnection
 from carpo_lsp.kernels.process import TAIL
 from carpo_lsp.kernels.supervision import watchdog
 from carpo_lsp.kernels.supervision.guard import OwnFolder
+from carpo_lsp.protocol import to_wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.messages import Message, Request
     from carpo_lsp.kernels.specs import Spec
     from carpo_lsp.kernels.supervision.guard import Guard
+    from carpo_lsp.protocol import Limits
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ class KeepableConnection:
         self._switch: Switch | None = None
         self._watch: asyncio.Task[None] | None = None
         self.on_gap: Callable[[str], None] = lambda reason: None
+        self.on_told: Callable[[str], None] = lambda reason: None
 
     @property
     def kept(self) -> bool:
@@ -144,11 +147,15 @@ class KeepableConnection:
         Returns when it is as good as independent of this process; from the first moment it is not
         ended with it. Raises `CarpoError`.
         """
+        minutes, limits = _limits(minutes, work.limits)
         if self._entry is not None:
             # It stays with the documents that other servers have noted.
             noted = self._registry.get(self._kernel_id)
             known = dict.fromkeys((*(noted.documents if noted is not None else ()), *documents))
-            self._keep_again(attrs.evolve(self._entry, minutes=minutes, documents=tuple(known)))
+            again = attrs.evolve(
+                self._entry, minutes=minutes, documents=tuple(known), limits=limits
+            )
+            self._keep_again(again)
             await self._guard.remove(self._entry.connection_file)
             return
         channels, tail, folder = self._local.channels, self._local.tail, self._local.folder
@@ -171,6 +178,7 @@ class KeepableConnection:
             cwd=self._cwd,
             env=self._env,
             documents=documents,
+            limits=limits,
         )
         switch = self._switch = Switch(self._on_message)
         try:
@@ -249,6 +257,7 @@ class KeepableConnection:
         self._link = link
         if link is not None:
             link.on_lost = self._on_lost
+            link.on_told = lambda reason: self.on_told(reason)
 
     def _on_lost(self, size: int) -> None:
         self.on_gap(
@@ -270,7 +279,7 @@ class KeepableConnection:
             self._folder.give_away()
             self._folder = None
         if self._link is not None:
-            self._link.keep(entry.minutes)
+            self._link.keep(entry.minutes, entry.limits)
 
     def release(self) -> None:
         if self._entry is None or not self._kept:
@@ -347,6 +356,13 @@ class KeepableConnection:
             self._switch.hear_channels(message)
         else:
             self._on_message(message)
+
+
+def _limits(minutes: float, limits: Limits | None) -> tuple[float, dict[str, float]]:
+    """How long a kernel may be idle, and its other limits, as they are on the wire."""
+    told: dict[str, float] = to_wire(limits) if limits is not None else {}
+    idle = told.pop("idleMinutes", None)
+    return min(minutes or idle, idle) if idle else minutes, told
 
 
 def _hands_over(info: dict[str, Any]) -> bool:

@@ -36,6 +36,7 @@ from carpo_lsp.kernels.kept.server_side import Client, Servers
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Cause
+    from carpo_lsp.kernels.kept.limited import KeptLimits
     from carpo_lsp.kernels.kept.records import Record
     from carpo_lsp.kernels.messages import Channel
 
@@ -71,7 +72,10 @@ class Keeper:
         """Where in the log the last message ends that somebody may want to see."""
         self._lost = 0
         """Bytes for which there was no room on the disk, not yet told."""
-        self._busy: set[str] = set()
+        self._busy: dict[str, float] = {}
+        """When what runs began, by the ids of its requests."""
+        self._asks = False
+        self._limits = self._limited(entry.get("limits"))
         self._execution_count: int | None = entry.get("executionCount")
         self._over = False
         self._expecting = time.monotonic() + EXPECTED
@@ -99,6 +103,7 @@ class Keeper:
                 )
             if not self._over:
                 self._idleness.look(used=bool(self._busy) or self._servers.reading)
+                self._look_at_limits()
             if self._lost:
                 self._append(b"")  # there may be room again
             self._servers.forget(self._news)
@@ -111,6 +116,34 @@ class Keeper:
 
     def _status(self) -> dict[str, Any]:
         return {"busy": bool(self._busy), "executionCount": self._execution_count}
+
+    def _limited(self, limits: dict[str, Any] | None) -> KeptLimits | None:
+        if not limits:
+            return None
+        from carpo_lsp.kernels.kept.limited import KeptLimits  # takes more than all of the above
+
+        return KeptLimits(limits, self._kernel.pid, self._running)
+
+    def _running(self) -> tuple[str, float] | None:
+        """Id and seconds of what runs; None while it waits for input."""
+        now = time.monotonic()
+        running = ((each, now - began) for each, began in self._busy.items())
+        return None if self._asks else next(running, None)
+
+    def _look_at_limits(self) -> None:
+        if self._limits is None:
+            return
+        for step in self._limits.look(served=self._servers.reading):
+            match step.act:
+                case "warn":
+                    self._append(pack(Kind.TOLD, [step.reason.encode()]))
+                    self._news = self._log.end
+                case "interrupt":
+                    self._kernel.interrupt()
+                case _:
+                    self._kernel.kill()
+                    self._settle(step.reason, "limit")
+                    return
 
     # What the kernel sends
 
@@ -131,16 +164,18 @@ class Keeper:
             if parent.get("msg_type") == "execute_request" or channel == "stdin":
                 self._news = self._log.end
                 self._idleness.interrupt()
+            self._asks = self._asks or channel == "stdin"
             if channel != "iopub":
                 return
             if kind == "execute_input":
                 self._execution_count = int(json.loads(content)["execution_count"])
             elif kind == "status" and parent.get("msg_type") == "execute_request":
                 if json.loads(content)["execution_state"] == "busy":
-                    self._busy.add(parent_id)
+                    self._busy[parent_id] = time.monotonic()
                     self._kernel.memory.look()  # what was killed before is nothing to this code
                 else:
-                    self._busy.discard(parent_id)
+                    self._busy.pop(parent_id, None)
+                    self._asks = False
         except (ValueError, KeyError, TypeError, AttributeError):
             return
 
@@ -169,6 +204,7 @@ class Keeper:
                 self._kernel.send("control", record.frames)
             case Kind.STDIN:
                 self._kernel.send("stdin", record.frames)
+                self._asks = False
                 self._append(pack(Kind.ANSWERED))
             case Kind.SENT:  # before the keeper was there
                 self._log_request(client, record)
@@ -176,7 +212,9 @@ class Keeper:
                 told = {"executionCount": self._execution_count}
                 self._servers.begin(client, int(record.frames[0]), told)
             case Kind.KEEP:
-                self._idleness.minutes = float(json.loads(record.frames[0])["minutes"])
+                told = json.loads(record.frames[0])
+                self._idleness.minutes = float(told["minutes"])
+                self._limits = self._limited(told.get("limits"))
             case Kind.OPEN:
                 self._open_rest(record.frames[0])
             case Kind.LEAVE:

@@ -47,14 +47,15 @@ class Kernel:
     def __init__(self, entry: dict[str, Any], tail: int, poller: zmq.Poller) -> None:
         with open(entry["connectionFile"], encoding="utf-8") as file:
             self._info: dict[str, Any] = json.load(file)
-        self._pid: int = entry["pid"]
+        self.pid: int = entry["pid"]
         self._started: str = entry["started"]
+        self._interrupt_mode: str = entry["spec"]["interrupt_mode"]
         self._tail = tail
         self._poller = poller
         self._context = zmq.Context()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
         self._descriptor = self._watch()
-        self.memory = OomKills(self._pid)
+        self.memory = OomKills(self.pid)
         self.printed = b""
         """The last of what it has printed."""
         if tail >= 0:
@@ -63,7 +64,7 @@ class Kernel:
     # Its process
 
     def runs(self) -> bool:
-        process = watchdog.look_up(self._pid)
+        process = watchdog.look_up(self.pid)
         return (
             process is not None and not process.ended and process.started.decode() == self._started
         )
@@ -71,7 +72,7 @@ class Kernel:
     def _watch(self) -> int | None:
         """A descriptor that tells of the process's end, where there is such a thing."""
         try:
-            descriptor = os.pidfd_open(self._pid)
+            descriptor = os.pidfd_open(self.pid)
         except (AttributeError, OSError):
             return None
         if not self.runs():  # another process may have its id by now
@@ -86,14 +87,25 @@ class Kernel:
             return self._descriptor in ready
         return not self.runs()
 
+    def interrupt(self) -> None:
+        if self._interrupt_mode == "message":
+            self.send("control", self.request("interrupt_request", {})[1])
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGINT)
+
     def end(self) -> None:
         """End the process and all below it."""
         self.send("control", self.request("shutdown_request", {"restart": False})[1])
         if not self._ends_within(GRACE):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGTERM)
+                os.killpg(self.pid, signal.SIGTERM)
             self._ends_within(GRACE)
-        process = watchdog.Process(self._pid, 0, self._pid, b"", self._started.encode())
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the process and all below it."""
+        process = watchdog.Process(self.pid, 0, self.pid, b"", self._started.encode())
         watchdog.end([watchdog.Kernel(b"", process)])
 
     def _ends_within(self, seconds: float) -> bool:
@@ -169,10 +181,10 @@ class Kernel:
 
     def end_rest(self) -> None:
         """The process is gone: end what it has started and left in its group."""
-        process = watchdog.look_up(self._pid)
+        process = watchdog.look_up(self.pid)
         if process is None or process.started.decode() == self._started:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
     def rest(self) -> Iterator[tuple[Channel, list[bytes]]]:
         """What is still on its way from a process that is gone."""

@@ -91,6 +91,8 @@ class Link(asyncio.Protocol):
         """How the kernel ended; None when it is the keeper that is gone."""
         self.on_lost: Callable[[int], None] = lambda size: None
         """Told how many bytes of messages the keeper could not keep, where they would be."""
+        self.on_told: Callable[[str], None] = lambda reason: None
+        """Told what the keeper has done about the kernel."""
         self._codec = codec
         self._on_request: OnMessage = on_message
         self._on_message = on_message
@@ -227,9 +229,10 @@ class Link(asyncio.Protocol):
         """What has been given out up to a position need not be given to another server."""
         self._write(pack(Kind.ACK, [b"%d" % position]))
 
-    def keep(self, minutes: float) -> None:
-        """How long the kernel is to be kept while it is idle; 0 for ever."""
-        self._write(pack(Kind.KEEP, [json.dumps({"minutes": minutes}).encode()]))
+    def keep(self, minutes: float, limits: dict[str, float]) -> None:
+        """How long the kernel is to be kept while it is idle, 0 for ever, and what it may use."""
+        told = {"minutes": minutes, "limits": limits}
+        self._write(pack(Kind.KEEP, [json.dumps(told).encode()]))
 
     async def dismiss(self) -> None:
         """There is no kernel to keep any more: the keeper leaves."""
@@ -322,6 +325,9 @@ class Link(asyncio.Protocol):
         elif record.kind == Kind.LOST:
             if self._known is None or self._position > self._backlog_end:
                 self.on_lost(int(record.frames[0]))
+        elif record.kind == Kind.TOLD:
+            if self._known is None or self._position > self._backlog_end:
+                self.on_told(record.frames[0].decode())
         elif record.kind == Kind.ENDED and not self.ended.done():
             reason, printed, cause = (each.decode("utf-8", "replace") for each in record.frames)
             self.ended.set_result(Ended(reason, printed, cast("Cause", cause)))

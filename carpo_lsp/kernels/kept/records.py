@@ -42,11 +42,13 @@ class Kind(enum.IntEnum):
     ACK = 12
     """By a client: what comes before a position in the log is no longer needed."""
     KEEP = 13
-    """By a client: how long to keep an idle kernel, as JSON."""
+    """By a client: how long to keep an idle kernel, and what it may use, as JSON."""
     OPEN = 14
     """By a client: take over the shell and stdin channels, by the identity in the frame."""
     LEAVE = 15
     """By a client: there is nothing to keep any more."""
+    TOLD = 16
+    """Logged: what the keeper has done about the kernel, for its user. One frame."""
 
 
 class Record(NamedTuple):

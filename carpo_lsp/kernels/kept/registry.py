@@ -60,6 +60,8 @@ class Entry:
     cwd: str | None = None
     env: dict[str, str] = attrs.field(factory=dict)
     documents: tuple[Bound, ...] = ()
+    limits: dict[str, float] = attrs.field(factory=dict)
+    """What it may use, also without an editor, as it is on the wire."""
 
     @property
     def socket(self) -> str:
@@ -241,6 +243,7 @@ def _read(folder: Path) -> Entry:
         cwd=content["cwd"],
         env=content["env"],
         documents=tuple((uri, language) for uri, language in content["documents"]),
+        limits=content.get("limits", {}),
     )
 
 
@@ -258,4 +261,5 @@ def _to_json(entry: Entry) -> dict[str, Any]:
         "cwd": entry.cwd,
         "env": entry.env,
         "documents": entry.documents,
+        "limits": entry.limits,
     }

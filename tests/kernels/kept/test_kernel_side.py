@@ -27,6 +27,7 @@ def test_the_stdin_channel_is_there_before_anything_is_sent(tmp_path: Path) -> N
         "connectionFile": str(tmp_path / "kernel.json"),
         "pid": process.pid,
         "started": process.started.decode(),
+        "spec": {"interrupt_mode": "signal"},
     }
     context = zmq.Context()
     router = context.socket(zmq.ROUTER)
