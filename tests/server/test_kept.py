@@ -831,9 +831,11 @@ async def test_kernels_that_ended_with_the_machine_are_swept(desk: Desk) -> None
 
 
 async def test_what_a_crash_has_left_in_the_registry_is_swept(desk: Desk) -> None:
-    for name in ("left", "new", "spoiled", "used"):
+    for name in ("left", "new", "spoiled", "struck", "used"):
         (desk.registry.root / name).mkdir(parents=True)
     (desk.registry.root / "spoiled" / "entry.json").write_text("{")
+    (desk.registry.root / "struck" / "entry.json").touch()
+    desk.registry.strike("struck")
     for name in ("left", "spoiled", "used"):
         os.utime(desk.registry.root / name, (0, 0))
     held = lock(desk.registry.folder("used"))

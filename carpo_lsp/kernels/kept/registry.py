@@ -29,6 +29,9 @@ SOCKET: Final = "keeper"
 REMEMBERED: Final = 30 * 24 * 3600
 """Seconds for which the last output of a kernel waits for its document to be opened."""
 
+STRUCK: Final = "ended.json"
+"""What an entry is called that is none any more."""
+
 UNFINISHED: Final = 3600
 """Seconds that a folder may be without an entry that can be read before it is one that a crash, or
 a disk, has spoiled."""
@@ -140,8 +143,10 @@ class Registry:
             log.warning("The documents of a kept kernel could not be noted: %s", error)
 
     def strike(self, kernel_id: str) -> None:
-        """Remove a kernel's entry; its keeper goes on using the folder."""
-        (self.folder(kernel_id) / ENTRY).unlink(missing_ok=True)
+        """Have no entry for a kernel, which is to end; its keeper goes on using the folder."""
+        folder = self.folder(kernel_id)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / ENTRY).rename(folder / STRUCK)
 
     def forget(self, kernel_id: str) -> None:
         """Remove a kernel's entry and log: it is not kept any more."""
@@ -189,7 +194,7 @@ def _is_abandoned(folder: Path) -> bool:
     """Whether a folder has no entry, or none that can be read, which nobody uses or is about to
     write."""
     try:
-        old = time.time() - folder.stat().st_mtime > UNFINISHED
+        old = time.time() - folder.stat().st_mtime > UNFINISHED or (folder / STRUCK).exists()
         if not old or not folder.is_dir() or _is_readable(folder):
             return False
         descriptor = lock(folder)
