@@ -251,6 +251,14 @@ class Frontend:
 
         return await census(self.manager.registry, self.manager.context)
 
+    async def is_running(self, name: str) -> bool:
+        """Whether a name is that of a kernel which runs on this machine, or a path."""
+        try:
+            await self.manager.find_connection_file(name)
+        except KernelStartFailed:
+            return False
+        return True
+
     def list_kernels(self) -> list[protocol.Kernel]:
         """The kernels, with the memory and processor time they use."""
         tree = Tree()

@@ -14,6 +14,7 @@ from carpo_lsp.errors import InvalidParams
 from carpo_lsp.features.arguments import resolve, resolve_document
 from carpo_lsp.features.selected_code import language_at, main_language
 from carpo_lsp.kernels import environments
+from carpo_lsp.kernels.elsewhere import addresses
 from carpo_lsp.kernels.specs import canonical
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Option:
     environment: environments.Environment | None = None
     remote_id: str | None = None
     """That of a kernel which runs on the server of `spec`."""
+    other: str | None = None
+    """The name of a kernel that others have started, on this machine or on one reached by ssh."""
 
 
 def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, Any, None]:
@@ -51,22 +54,27 @@ def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
 
     `["name"]`, `[uri, "name"]` or `[{uri, name}]`, where the name is that of a kernelspec or an
     environment, a path, or the id of a running kernel; for a Jupyter server in the settings it is
-    `NAME@SERVER` or `ID@SERVER`. Without a name the user is asked; a client that cannot ask shows
-    what there is. A kernelspec is remembered for the project.
+    `NAME@SERVER` or `ID@SERVER`. Kernels that others have started are called as for `--existing` of
+    Jupyter's programs, `newest` among them, and `ssh:HOST/NAME` is such a kernel, or a kernelspec,
+    on a host that is reached by ssh. Without a name the user is asked; a client that cannot ask
+    shows what there is. A kernelspec is remembered for the project.
     """
     document, language, name = _read(workspace, arguments)
     options = list(_options(workspace, document, language))
     remote = bool(workspace.frontend.manager.servers.named)
     if name is not None and not (remote and "@" in name):
-        return _take(workspace, document, language, _find(options, name))
-    if not (workspace.client.can_ask or remote):
-        raise _nameless(options)
+        try:
+            found = _find(options, name)
+        except InvalidParams as unknown:
+            return _attach(workspace, document, language, name, unknown)
+        return _take(workspace, document, language, found)
 
     async def ask() -> None:
         options.extend(await _remote_options(workspace, language))
         if name is not None:
             await _take(workspace, document, language, _find(options, name))
             return
+        options.extend(await _other_options(workspace, language))
         if not workspace.client.can_ask:
             raise _nameless(options)
         question = f"Which kernel is to run {file_name(document.uri)}?"
@@ -76,6 +84,43 @@ def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
             await _take(workspace, document, language, chosen)
 
     return ask()
+
+
+async def _attach(
+    workspace: Workspace, document: Document, language: str, name: str, unknown: InvalidParams
+) -> None:
+    """Run a document in a kernel that others have started, or in a new one on a host.
+
+    Raises `unknown` when no kernel has that name, or another `CarpoError`.
+    """
+    there = addresses.parse(name)
+    if there is not None and there[1] is not None:
+        from carpo_lsp.kernels.elsewhere import hosts
+
+        addresses.check_host(there[0])
+        specs = {spec.name: spec for spec in await hosts.specs(there[0])}
+        if name in specs:
+            await _take(workspace, document, language, Option(name, frozenset(), spec=specs[name]))
+            return
+    if there is None and not await workspace.frontend.is_running(name):
+        raise unknown
+    await _take(workspace, document, language, Option(name, frozenset(), other=name))
+
+
+async def _other_options(workspace: Workspace, language: str) -> list[Option]:
+    """The kernels for a language that run on this machine and that others have started."""
+    used = {kernel.connection_file for kernel in workspace.frontend.list_kernels()}
+    return [
+        Option(
+            f"{each.display_name}, running, started elsewhere ({each.state}, pid {each.pid})",
+            frozenset({each.kernel_id, each.connection_file}),
+            other=each.connection_file,
+        )
+        for each in await workspace.frontend.list_running()
+        if not each.kept
+        and each.connection_file not in used
+        and canonical(each.language) == canonical(language)
+    ]
 
 
 def _nameless(options: list[Option]) -> InvalidParams:
@@ -182,6 +227,8 @@ def _title_of_kept(entry: Entry) -> str:
 
 
 def _name(option: Option) -> str:
+    if option.other is not None:
+        return option.other
     if option.remote_id is not None and option.spec is not None:
         return f"{option.remote_id}@{option.spec.server}"
     return option.kernel_id or (option.spec.name if option.spec is not None else option.title)
@@ -221,6 +268,8 @@ def _take(
         assert option.spec is not None  # that of its server
         kernel_id = frontend.manager.attach_remote(option.spec, option.remote_id).kernel_id
         workspace.select_kernel(document.uri, kernel_id, language)
+    elif option.other is not None:
+        return _take_other(workspace, document, language, option.other)
     else:
         assert option.spec is not None  # an option is one or the other
         if option.environment is not None:
@@ -236,10 +285,23 @@ def _take(
 
     async def finish() -> None:
         await frontend.wait_ready(kernel_id)
-        if option.remote_id is None and spec.key:  # else somebody else has started it
+        own = option.remote_id is None and not spec.host  # else it is not to start by itself
+        if own and spec.key:
             workspace.choices.remember(project, language, spec)
         name = file_name(document.uri)
         display_name = frontend.get_kernel(kernel_id).display_name
         workspace.client.show_message(f"{name} runs in {display_name}.", MessageType.Info)
 
     return finish()
+
+
+async def _take_other(workspace: Workspace, document: Document, language: str, other: str) -> None:
+    kernel_id = await workspace.frontend.attach_kernel(other)
+    if workspace.documents.find(document.uri) is None:
+        return  # closed meanwhile
+    workspace.select_kernel(document.uri, kernel_id, language)
+    display_name = workspace.frontend.get_kernel(kernel_id).display_name
+    workspace.client.show_message(
+        f"{file_name(document.uri)} runs in {display_name}, which others have started.",
+        MessageType.Info,
+    )
