@@ -142,6 +142,14 @@ class Limits:
     idle_minutes: Quantity | None = None
 
 
+@attrs.frozen(kw_only=True)
+class Session:
+    """Who has sent code to a kernel that others use as well, as Jupyter's header tells."""
+
+    id: str
+    username: str
+
+
 # Params of requests
 
 
@@ -456,6 +464,9 @@ class ExecutionOutputs:
     execution_count: int | None
     error: ExecutionError | None = None
     outputs: tuple[dict[str, Any], ...]
+    session: Session | None = None
+    """With the code of another client: whose it is."""
+    code: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -493,6 +504,9 @@ class ExecutionState:
     error: ExecutionError | None = None
     user_expressions: dict[str, Any] | None = None
     duration_ms: float | None = None
+    session: Session | None = None
+    """With the code of another client: whose it is; an addition to version 1.0, as is `code`."""
+    code: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,7 @@ from carpo_lsp.journal.lines import NOT_WRITTEN, SERVER_ENDED
 
 if TYPE_CHECKING:
     from carpo_lsp.features.shown import Shown
+    from carpo_lsp.kernels.transcript.transcript import Record
     from carpo_lsp.workspace.workspace import Workspace
 
 COLUMNS: Final = 40
@@ -68,6 +69,7 @@ def inlay_hints(
 def short_result(each: Shown, now: float) -> str:
     """One line of at most COLUMNS columns: the result, the error, or what it is waiting for."""
     record = each.record
+    sender = f"{sender_of(record)}: " if record.session is not None else ""
     if record.done and record.state in ("ok", "error"):
         if record.state == "error":
             error = record.error or {}
@@ -75,16 +77,29 @@ def short_result(each: Shown, now: float) -> str:
         else:
             result = texts.summary(record.outputs)
             text = f"→ {result}" if result else "✓"
-        return texts.clipped(("stale " if each.state == "stale" else "") + text, COLUMNS)
+        stale = "stale " if each.state == "stale" else ""
+        return texts.clipped(sender + stale + text, COLUMNS)
     if prompt := texts.without_escapes(record.prompt).strip():
         return texts.clipped(f"⏳ {prompt}", COLUMNS)
-    return texts.clipped(_words(each, now), COLUMNS)
+    return texts.clipped(sender + _words(each, now), COLUMNS)
+
+
+def sender_of(record: Record) -> str:
+    """A name for the other client of the kernel whose code it is: the user's, and what tells the
+    session from others of that user."""
+    session = record.session
+    if session is None:
+        return ""
+    name = texts.without_escapes(session.username).strip()
+    short = texts.without_escapes(session.id)[:4]
+    return " ".join(filter(None, (name if name != "username" else "", short)))
 
 
 def state_words(each: Shown, now: float) -> str:
     """A cell's state with its count and time: `✓ In[3] 1.2 s`, `⏳ 12 s`, `stale In[3]`. What an
-    earlier server ran is marked: its kernel may be gone."""
-    return _words(each, now) + (", earlier" if each.record.restored else "")
+    earlier server ran is marked, for its kernel may be gone, and what another client ran."""
+    by = f", by {texts.neutral(sender_of(each.record))}" if each.record.session is not None else ""
+    return _words(each, now) + by + (", earlier" if each.record.restored else "")
 
 
 def _words(each: Shown, now: float) -> str:

@@ -278,6 +278,8 @@ def _outputs(workspace: Workspace, record: Record) -> protocol.ExecutionOutputs:
         execution_count=record.execution_count,
         error=_error(record.error),
         outputs=tuple(record.outputs),
+        session=record.session,
+        code=record.code if record.session is not None else None,
     )
 
 

@@ -8,7 +8,7 @@ import attrs
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.messages import Message
-    from carpo_lsp.protocol import Kernel
+    from carpo_lsp.protocol import Kernel, Session
 
 ExecutionState = Literal["queued", "running", "waitingInput", "ok", "error", "aborted", "died"]
 TERMINAL: frozenset[str] = frozenset({"ok", "error", "aborted", "died"})
@@ -51,6 +51,10 @@ class StateChanged:
     user_expressions: dict[str, Any] | None = None
     duration_ms: float | None = None
     """With a terminal state: from the first sign of running to the end."""
+    session: Session | None = None
+    """With the code of another client: whose it is."""
+    code: str | None = None
+    """With `queued` of another client: what it runs, as far as it is known."""
 
 
 @attrs.frozen

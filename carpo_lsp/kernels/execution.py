@@ -35,6 +35,8 @@ from carpo_lsp.kernels.messages import Message, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from carpo_lsp.protocol import Session
+
 
 NO_REPLY: Final = {
     "ename": "NoReply",
@@ -66,10 +68,12 @@ class Execution:
         *,
         place: dict[str, Any] | None = None,
         replied: bool = False,
+        session: Session | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`place`: where the code stands, as JSON, for whoever resumes the execution. `replied`:
-        the reply goes to somebody else, so that idle alone is the end."""
+        the reply goes to somebody else, so that idle alone is the end. `session`: who that is."""
+        self.session = session
         self.kernel_id = kernel_id
         self.execution_id = execution_id
         self.code = code
@@ -155,7 +159,15 @@ class Execution:
 
     def queue(self, position: int) -> Iterator[Event]:
         """Enter the queue behind `position` others."""
-        yield StateChanged(self.kernel_id, self.execution_id, "queued", queue_position=position)
+        code = self.code if self.session is not None else None
+        yield StateChanged(
+            self.kernel_id,
+            self.execution_id,
+            "queued",
+            queue_position=position,
+            session=self.session,
+            code=code,
+        )
 
     def begin(self) -> Request:
         """The execute request, to be sent now."""
@@ -283,6 +295,7 @@ class Execution:
             error=error,
             user_expressions=user_expressions,
             duration_ms=None if self._started is None or not terminal else self.seconds * 1000,
+            session=self.session,
         )
 
     def _count(self, content: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 from carpo_lsp.kernels.execution import Execution
 from carpo_lsp.kernels.outputs import OUTPUT_TYPES
 from carpo_lsp.kernels.recent import Recent
+from carpo_lsp.protocol import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,8 @@ class Externals:
         self._running: dict[str, Execution] = {}
         self.unseen = False
         """Whether code runs whose beginning has not been seen."""
+        self._untold: set[str] = set()
+        """Of those that run, those of which nothing has been told."""
         self._overtaken: set[str] = set()
         self._late: dict[str, Execution] = {}
         self._ended: Recent[str, None] = Recent(REMEMBERED)
@@ -57,10 +60,18 @@ class Externals:
             if late or parent in self._ended or not _starts(message):
                 yield from self._feed_late(message)
                 return
-            execution = self._running[parent] = self._make()
-            yield from execution.queue(0)
+            execution = self._running[parent] = self._make(_session(message))
+            self._untold.add(parent)
         if message.msg_type == "execute_input":
             execution.code = str(message.content.get("code", ""))
+        if parent in self._untold:
+            # Told with its code. Who runs code silently, to learn something, shows nothing of it.
+            if message.msg_type == "status":
+                if _ends(message):
+                    self._forget(parent)
+                return
+            self._untold.discard(parent)
+            yield from execution.queue(0)
         yield from execution.feed(message)
         if execution.done:
             self._forget(parent)
@@ -71,7 +82,7 @@ class Externals:
         parent = message.parent_id
         execution = self._late.get(parent)
         if execution is None:
-            execution = self._late[parent] = self._make()
+            execution = self._late[parent] = self._make(None)
             yield from execution.queue(0)
         yield from execution.feed(message)
 
@@ -89,11 +100,15 @@ class Externals:
         """That execution has ended, and with it those whose end the kernel has not told."""
         for parent in [each for each in self._running if each in self._overtaken]:
             execution = self._running[parent]
+            told = parent not in self._untold
             self._forget(parent)
-            yield from execution.give_up()
+            events = list(execution.give_up())
+            if told:
+                yield from events
 
     def _forget(self, parent: str) -> None:
         del self._running[parent]
+        self._untold.discard(parent)
         self._ended[parent] = None
 
     def end(self) -> Iterator[Event]:
@@ -101,14 +116,27 @@ class Externals:
         self.unseen = False
         yield from self.end_late()
         running, self._running = self._running, {}
-        for execution in running.values():
-            yield from execution.end("died")
+        for parent, execution in running.items():
+            if parent not in self._untold:
+                yield from execution.end("died")
+        self._untold.clear()
 
-    def _make(self) -> Execution:
-        return Execution(self._kernel_id, PREFIX + str(uuid4()), "", replied=True)
+    def _make(self, session: Session | None) -> Execution:
+        execution_id = PREFIX + str(uuid4())
+        return Execution(self._kernel_id, execution_id, "", replied=True, session=session)
+
+
+def _session(message: Message) -> Session:
+    """Who has sent the request that a message answers."""
+    told = message.parent_header
+    return Session(id=str(told.get("session") or ""), username=str(told.get("username") or ""))
 
 
 def _starts(message: Message) -> bool:
     return message.msg_type == "execute_input" or (
         message.msg_type == "status" and message.content.get("execution_state") == "busy"
     )
+
+
+def _ends(message: Message) -> bool:
+    return message.msg_type == "status" and message.content.get("execution_state") == "idle"

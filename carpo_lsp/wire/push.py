@@ -255,6 +255,8 @@ class Pusher:
             else None,
             user_expressions=event.user_expressions,
             duration_ms=event.duration_ms,
+            session=event.session,
+            code=event.code,
         )
 
     def _output(self, event: OutputChanged, number: int) -> protocol.Output:

@@ -21,6 +21,7 @@ from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.workspace.client import Client
 from carpo_lsp.workspace.kept import Kept
 from carpo_lsp.workspace.live import Live
+from carpo_lsp.workspace.others import Others
 from carpo_lsp.workspace.restoring import Restoring
 from carpo_lsp.workspace.runs import Runs
 from carpo_lsp.workspace.settings import Settings
@@ -82,6 +83,7 @@ class Workspace:
         self.live = Live()
         self.restoring = Restoring(self)
         self.kept = Kept(self)
+        self.others = Others(self)
         self._shared: dict[Sharing, str] = {}
         self._unstartable: set[str] = set()
         self._places: Recent[str, Place] = Recent(PLACES)

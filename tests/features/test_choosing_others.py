@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jupyter_client.manager import AsyncKernelManager
-from support import DEADLINE
+from support import DEADLINE, Events
 from test_kernel_choice import answering
 
+from carpo_lsp.features import results
 from carpo_lsp.features.commands import COMMANDS
+from carpo_lsp.features.hints import short_result, state_words
+from carpo_lsp.features.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,3 +73,27 @@ async def test_from_the_list(bench: Scripted, other: AsyncKernelManager, tmp_pat
     assert "started elsewhere" in title
     kernel_id = bench.workspace.bound_kernel(document, "python")
     assert kernel_id == ID
+
+
+async def test_what_others_run_of_a_document_is_shown_in_it(
+    bench: Scripted, other: AsyncKernelManager, tmp_path: Path
+) -> None:
+    """As when two editors have one document and one kernel."""
+    document = bench.open("# %%\n1\n# %%\n6 * 7\n", (tmp_path / "a.py").as_uri())
+    await call(bench, "selectKernel", document.uri, "newest")
+    events = Events(bench.workspace.frontend)
+    client = other.client()
+    client.session.username = "ada"
+    client.start_channels(hb=False)
+    client.execute("6 * 7")
+    client.execute("'in no document'")
+    await events.until_text("in no document")
+    client.stop_channels()
+    (found,) = shown(bench.workspace, document)
+    assert (found.cell.index, found.record.state, found.whole) == (1, "ok", True)
+    short = client.session.session[:4]
+    assert short_result(found, 0) == f"ada {short}: → 42"
+    assert state_words(found, 0).endswith(f", by ada {short}")
+    path = results.write(bench.workspace, document)
+    assert path is not None
+    assert f", by ada {short}" in path.read_text()

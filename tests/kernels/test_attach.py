@@ -60,12 +60,30 @@ async def test_the_other_clients_output_is_external(
     assert output.kernel_id == kernel
     await events.until_state("ok", external)
     check_order(events.of(external))
+    queued, running, *_ = (each for each in events.of(external) if isinstance(each, StateChanged))
+    assert queued.code == "print('theirs')\n6 * 7"
+    assert queued.session is not None
+    assert queued.session.id == client.session.session
+    assert queued.session.username == client.session.username
+    assert (running.state, running.session) == ("running", queued.session)
+    assert frontend.record(external).session == queued.session
+    assert frontend.record(external).code == queued.code
     stream, result = frontend.record(external).outputs
     assert stream["text"] == "theirs\n"
     assert result["data"] == {"text/plain": "42"}
     assert frontend.record(external).execution_count
     await events.until_status("idle", kernel)
     assert events.statuses(kernel) == ["busy", "idle"]
+
+
+async def test_what_the_other_client_runs_silently_is_not_told(
+    frontend: Frontend, events: Events, kernel: str, client: AsyncKernelClient
+) -> None:
+    """Editors do so to learn something."""
+    client.execute("1", silent=True)
+    await events.until_status("busy", kernel)
+    await events.until_status("idle", kernel)
+    assert not [event for event in events.all if isinstance(event, StateChanged)]
 
 
 async def test_the_other_clients_error_and_ours_beside_it(

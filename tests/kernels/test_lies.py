@@ -207,12 +207,9 @@ async def test_code_of_others_that_never_ends_ends_with_ours(
     assert frontend.get_kernel(kernel).status == "busy"
     await frontend.execute_code(kernel, "result 1")
     assert frontend.get_kernel(kernel).status == "idle"
-    (external,) = {
-        event.execution_id
-        for event in events.all
-        if getattr(event, "execution_id", "").startswith("external:")
-    }
-    assert events.states(external) == ["queued", "running", "ok"]
+    assert not [
+        event for event in events.all if getattr(event, "execution_id", "").startswith("external:")
+    ], "there is nothing to show of it"
 
 
 async def test_two_questions_at_once(frontend: Frontend, events: Events, kernel: str) -> None:

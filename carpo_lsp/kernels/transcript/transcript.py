@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from carpo_lsp.kernels.transcript.spool import Spool
+    from carpo_lsp.protocol import Session
 
 KEPT_EXECUTIONS: Final = 1000
 """Ended executions whose outputs are remembered; beyond that the oldest are forgotten."""
@@ -55,6 +56,8 @@ class Record:
         """When it began to run, in seconds of `time.monotonic`."""
         self.prompt = ""
         """What it asks while it waits for input; empty for passwords."""
+        self.session: Session | None = None
+        """Whose code it is, where that is another client."""
         self._outputs = Outputs(shelf, texts)
         self._clear_next = False
 
@@ -73,6 +76,7 @@ class Record:
             self.prompt = "" if event.password else event.prompt
         elif isinstance(event, StateChanged):
             self.state = event.state
+            self.session = event.session or self.session
             self.prompt = ""
             if event.state == "running" and self.started is None:
                 self.started = time.monotonic()
@@ -155,5 +159,6 @@ class Transcript:
         if isinstance(event, StateChanged | OutputChanged | InputRequested):
             record = self._records.get(event.execution_id)
             if record is None:
-                record = self.open(event.kernel_id, event.execution_id, "")
+                code = event.code if isinstance(event, StateChanged) else None
+                record = self.open(event.kernel_id, event.execution_id, code or "")
             record.apply(event)
