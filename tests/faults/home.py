@@ -29,7 +29,8 @@ AnyWire = TypeVar("AnyWire", bound=Wire)
 class Home:
     """The folders of a user; their paths are short, for the sake of ipc addresses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache: Path | None = None) -> None:
+        """`cache`: where kernels are killed. Jedi's is spoiled when one is that writes to it."""
         self._folder = folder
         self.state, self.runtime, self.tmp, self.work, jupyter = (
             folder / name for name in ("s", "r", "t", "w", "j")
@@ -43,9 +44,9 @@ class Home:
             "JUPYTER_RUNTIME_DIR": str(self.runtime),
             "JUPYTER_PATH": str(jupyter),
             "TMPDIR": str(self.tmp),
-            # Jedi's cache is of no use any more when a kernel has been killed that wrote to it.
-            "XDG_CACHE_HOME": str(folder / "c"),
         }
+        if cache is not None:
+            self.env["XDG_CACHE_HOME"] = str(cache)
 
     async def server(self, kind: type[AnyWire], program: Sequence[str] = SERVER) -> AnyWire:
         """A client of a new server that has these folders."""

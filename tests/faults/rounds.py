@@ -77,11 +77,12 @@ class Plan:
         )
 
 
-async def play(seed: int, folder: Path) -> None:
-    """Play the round of a seed in an empty folder with a short path."""
+async def play(seed: int, folder: Path, cache: Path) -> None:
+    """Play the round of a seed in an empty folder with a short path; `cache` is for the kernels of
+    all rounds."""
     plan = Plan.of(seed)
     log.info("round %d: %s", seed, plan)
-    home = Home(folder)
+    home = Home(folder, cache)
     client = await home.server(Witness)
     try:
         await client.initialize(home.work, options=OPTIONS)

@@ -24,11 +24,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", range(first, first + rounds))
 
 
-async def test_rounds(seed: int) -> None:
+async def test_rounds(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    cache = tmp_path_factory.getbasetemp() / "cache"
     # Below 108 bytes with all that comes behind it.
     with tempfile.TemporaryDirectory(prefix="cf-") as folder:
         try:
-            await play(seed, Path(folder))
+            await play(seed, Path(folder), cache)
         except BaseException:
             print((Path(folder) / LOG).read_text())  # it goes with the folder
             raise
