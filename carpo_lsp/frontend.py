@@ -235,6 +235,11 @@ class Frontend:
         await state.wait_ready()
         return state.kernel_id
 
+    def local_path(self, kernel_id: str, path: str) -> str:
+        """What a path that a kernel has told is called on this machine, as far as the user has set
+        where its server's folders are. Raises `KernelNotFound`."""
+        return self.manager.get(kernel_id).local_path(path)
+
     async def list_remote(self) -> list[Offer]:
         """What the servers in the user's settings have to offer; see `manager.servers`."""
         return await self.manager.servers.offers()
@@ -246,10 +251,12 @@ class Frontend:
         return self.manager.get(kernel_id).wait_ready()
 
     async def list_running(self) -> list[Resident]:
-        """The kernels that run on this machine, be they of another carpo or of other programs."""
-        from carpo_lsp.kernels.elsewhere.census import census
+        """The kernels that run on this machine, be they of another carpo or of other programs, and
+        those of the Jupyter servers in the user's settings."""
+        from carpo_lsp.kernels.elsewhere.census import census, remote_residents
 
-        return await census(self.manager.registry, self.manager.context)
+        here = await census(self.manager.registry, self.manager.context)
+        return [*here, *remote_residents(await self.list_remote())]
 
     async def is_running(self, name: str) -> bool:
         """Whether a name is that of a kernel which runs on this machine, or a path."""

@@ -39,7 +39,7 @@ SOCKET_NAME: Final = len("/carpo-12345678/kernel-5")
 class Finding:
     """Something that was looked at. `fix` is the command that mends what is not ok."""
 
-    check: Literal["folder", "python", "environment", "kernelspec", "start"]
+    check: Literal["folder", "python", "environment", "kernelspec", "server", "start"]
     subject: str
     state: Literal["ok", "warning", "broken"] = "ok"
     message: str
@@ -180,6 +180,18 @@ def _kernelspec(
     name: str, state: Literal["ok", "warning", "broken"], message: str, fix: str | None
 ) -> Finding:
     return Finding(check="kernelspec", subject=name, state=state, message=message, fix=fix)
+
+
+async def check_servers(frontend: Frontend) -> AsyncIterator[Finding]:
+    """Whether the named Jupyter servers let the user in, and what they have."""
+    for offer in await frontend.list_remote():
+        subject = f"{offer.server.name} ({offer.server.url})"
+        if offer.error is not None:
+            yield Finding(check="server", subject=subject, state="broken", message=offer.error)
+        else:
+            names = ", ".join(spec.name for spec in offer.specs) or "no kernelspec"
+            message = f"{names}; {len(offer.kernels)} running"
+            yield Finding(check="server", subject=subject, message=message)
 
 
 async def check_starts(

@@ -102,6 +102,8 @@ async def _findings(frontend: Frontend, seconds: float | None) -> AsyncIterator[
             yield finding
             if spec is not None:
                 startable.append(spec)
+    async for finding in checks.check_servers(frontend):
+        yield finding
     if seconds is not None:
         async for finding in checks.check_starts(frontend, startable, seconds):
             yield finding

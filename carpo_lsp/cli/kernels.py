@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from carpo_lsp.frontend import Frontend
     from carpo_lsp.kernels.elsewhere.census import Resident
     from carpo_lsp.protocol import KernelSpec
 
@@ -22,23 +23,29 @@ if TYPE_CHECKING:
 def kernels(running: bool, as_json: bool) -> int:
     """List the kernels there are.
 
-    These are the installed Jupyter kernels and the Python environments in and above the current
-    folder. NAME, PATH and LANGUAGE are what `carpo-lsp run --kernel` takes. With
-    --json each kernel is an object with name, specPath, displayName, language, interruptMode and
-    origin, as in the `carpo/listKernelSpecs` request of the language server.
+    These are the installed Jupyter kernels, the Python environments in and above the current
+    folder, and the kernels of the Jupyter servers in your settings.
+    NAME, PATH and LANGUAGE are what `carpo-lsp run --kernel` takes. With --json each kernel is an
+    object with name, specPath, displayName, language, interruptMode and origin, as in the
+    `carpo/listKernelSpecs` request of the language server.
 
     With --running these are the kernels that run: those that go on without an editor, which
     `carpo-lsp stop` ends, those of editors, and those that other programs have started, by their
-    connection files in Jupyter's runtime folder. Each is an object with kernelId, displayName,
-    language, pid, state (idle, busy, ended, unknown), rssBytes, documents, since, servers (process
-    ids), kept, ours and connectionFile.
+    connection files in Jupyter's runtime folder or by your Jupyter servers. Each
+    is an object with kernelId, displayName, language, pid, state (idle, busy, ended, unknown),
+    rssBytes, documents, since, servers (process ids), kept, ours and connectionFile.
     """
     if running:
         return _print_running(as_json)
+    import asyncio
+
     from carpo_lsp.frontend import Frontend
     from carpo_lsp.protocol import to_wire
 
-    specs = Frontend().list_kernel_specs(near=[Path.cwd()])
+    frontend = Frontend()
+    specs = frontend.list_kernel_specs(near=[Path.cwd()])
+    if frontend.manager.servers.named:
+        specs += asyncio.run(_remote_specs(frontend))
     if as_json:
         click.echo(json.dumps(to_wire(specs), indent=2, ensure_ascii=False))
     elif specs:
@@ -46,6 +53,16 @@ def kernels(running: bool, as_json: bool) -> int:
     else:
         click.echo("No kernel is installed; for Python: pip install ipykernel", err=True)
     return 0
+
+
+async def _remote_specs(frontend: Frontend) -> list[KernelSpec]:
+    """Those of named Jupyter servers; which one cannot be asked is said on stderr."""
+    async with frontend:
+        offers = await frontend.list_remote()
+    for offer in offers:
+        if offer.error is not None:
+            click.echo(f"carpo-lsp: {offer.error}", err=True)
+    return [spec.to_wire() for offer in offers for spec in offer.specs]
 
 
 def _print_running(as_json: bool) -> int:

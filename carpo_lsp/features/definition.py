@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import attrs
 from lsprotocol import types
 
 from carpo_lsp.documents.uris import uri_of
@@ -45,7 +46,11 @@ async def _ask(workspace: Workspace, asked: Asked, name: str) -> types.Location 
     ) or await _from_inspect(workspace, asked, name)
     if source is None:
         return None
-    return _in_cells(workspace, asked.kernel_id, source) or _in_file(workspace, source)
+    in_cells = _in_cells(workspace, asked.kernel_id, source)
+    if in_cells is not None or not workspace.exists(asked.kernel_id):
+        return in_cells
+    here = workspace.frontend.local_path(asked.kernel_id, source.file)
+    return _in_file(workspace, attrs.evolve(source, file=here))
 
 
 async def _from_inspect(workspace: Workspace, asked: Asked, name: str) -> Source | None:

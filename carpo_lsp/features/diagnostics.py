@@ -146,7 +146,7 @@ def _failing(document: Document, each: Shown, problem: Problem) -> types.Range:
 def _related(workspace: Workspace, record: Record, problem: Problem) -> Iterator[_Related]:
     for frame in problem.frames:
         found = (
-            _in_file(workspace, frame)
+            _in_file(workspace, record, frame)
             if frame.path is not None
             else _in_execution(workspace, record, frame)
         )
@@ -158,10 +158,17 @@ def _related(workspace: Workspace, record: Record, problem: Problem) -> Iterator
         yield _Related(text, document.uri, _line_range(document, line))
 
 
-def _in_file(workspace: Workspace, frame: Frame) -> tuple[Document, int, str] | None:
-    path = Path(frame.path or "").expanduser()
+def _in_file(
+    workspace: Workspace, record: Record, frame: Frame
+) -> tuple[Document, int, str] | None:
+    path = Path(_here(workspace, record.kernel_id, frame.path or "")).expanduser()
     document = workspace.documents.find_path(path) if path.is_absolute() else None
     return None if document is None else (document, frame.line - 1, path.name)
+
+
+def _here(workspace: Workspace, kernel_id: str, path: str) -> str:
+    """What a path in a traceback is called on this machine; it may be of a kernel that is gone."""
+    return workspace.frontend.local_path(kernel_id, path) if workspace.exists(kernel_id) else path
 
 
 def _in_execution(

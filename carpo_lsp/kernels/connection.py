@@ -120,9 +120,19 @@ class Remote(Protocol):
     remote_id: str | None
     """What its server calls the kernel."""
 
+    home: str | None
+    """What `~` is there, once it is known."""
+
+    @property
+    def folder(self) -> str | None:
+        """Where the kernel is to work, as it is called there; None for where it is."""
+
     @property
     def server_url(self) -> str:
         """Where its server is."""
+
+    def local_path(self, path: str) -> str:
+        """What a path there is called on this machine; itself where nothing else is set."""
 
     @property
     def on_link(self) -> Callable[[str, Cause], None]:

@@ -117,7 +117,7 @@ class KernelManager:
 
         def connect(on_message: OnMessage) -> Connection:
             if spec.server:
-                return self._connect_remote(spec, on_message, env=options.env)
+                return self._connect_remote(spec, on_message, cwd=options.cwd, env=options.env)
             if spec.host:
                 return self._connect_ssh(
                     spec.host,
@@ -320,6 +320,7 @@ class KernelManager:
         on_message: OnMessage,
         *,
         remote_id: str | None = None,
+        cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Connection:
         from carpo_lsp.kernels.remote.connection import RemoteConnection
@@ -327,7 +328,13 @@ class KernelManager:
         api = self.servers.api(self.servers.find(spec.server))
         name = spec.name.partition("@")[0]
         return RemoteConnection(
-            api, name, on_message, sessions=self._sessions, remote_id=remote_id, env=env
+            api,
+            name,
+            on_message,
+            sessions=self._sessions,
+            remote_id=remote_id,
+            cwd=cwd,
+            env=env,
         )
 
     def _connect_ssh(self, host: str, on_message: OnMessage, **options: Any) -> Connection:

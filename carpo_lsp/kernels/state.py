@@ -12,6 +12,7 @@ from carpo_lsp.kernels.events import Cause, Event, KernelStatus, StatusChanged
 from carpo_lsp.kernels.life import GRACE, Life
 from carpo_lsp.kernels.questions import Questions
 from carpo_lsp.kernels.queue import ExecutionQueue
+from carpo_lsp.kernels.remote.folder import enter, home_of
 from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.supervision.death import Why
 from carpo_lsp.kernels.supervision.supervised import Supervised
@@ -85,7 +86,7 @@ class KernelState:
             self.executions,
             self._announce,
             self._watchers,
-            self._keep_if_wanted,
+            self._make_ready,
             timeout,
         )
 
@@ -163,6 +164,11 @@ class KernelState:
             remote_kernel_id=remote.remote_id if remote is not None else None,
         )
 
+    def local_path(self, path: str) -> str:
+        """What a path that the kernel has told is called on this machine, as far as that is set."""
+        remote = self._connection if isinstance(self._connection, Remote) else None
+        return remote.local_path(path) if remote is not None else path
+
     @property
     def kept(self) -> bool:
         """Whether the kernel goes on when this process ends. A dead one does not, though it is
@@ -214,6 +220,15 @@ class KernelState:
             limits=self._limits,
         )
         await connection.keep(keep.minutes, keep.documents, work)
+
+    async def _make_ready(self) -> None:
+        if isinstance(self._connection, Remote) and (folder := self._connection.folder):
+            evaluations, language = self._questions.evaluations, canonical(self.spec.language)
+            problem = await enter(evaluations, language, folder)
+            if problem is not None:
+                self.warn(problem, "start")
+            self._connection.home = await home_of(evaluations, language)
+        await self._keep_if_wanted()
 
     async def _keep_if_wanted(self) -> None:
         keep, info = self._keep(), self.info

@@ -9,15 +9,18 @@ import pytest
 import pytest_asyncio
 from jupyter_servers import JUPYTER, TOKEN, serving
 from lsprotocol import types
+from support import Events
 
 from carpo_lsp import protocol
+from carpo_lsp.documents.uris import uri_of
 from carpo_lsp.errors import InvalidParams
-from carpo_lsp.features import configuration, kernels
+from carpo_lsp.features import configuration, definition, diagnostics, kernels
 from carpo_lsp.features.commands import COMMANDS
 from carpo_lsp.frontend import Frontend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from jupyter_servers import Running
     from scripted import Scripted
@@ -124,3 +127,41 @@ async def test_the_list_of_kernelspecs(bench: Scripted, document: Document) -> N
     params = protocol.StartKernelParams(spec_path=remote.spec_path)
     kernel = await kernels.start_kernel(bench.workspace, params)
     assert (kernel.owned, kernel.spec_name, kernel.language) == (True, "python3@gpu", "python")
+
+
+async def test_a_traceback_and_a_definition_lead_to_the_file_here(
+    bench: Scripted, document: Document, jupyter: Running, tmp_path: Path
+) -> None:
+    """The server's folder is called otherwise here, and a document's kernel works in it."""
+    here, there = tmp_path / "here", jupyter.folder / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "module_of_a_test.py").write_text("def fail():\n    raise ValueError('bad')\n")
+    named = {"url": jupyter.url, "token": TOKEN, "paths": {str(here): str(there)}}
+    workspace = bench.workspace
+    workspace.configured["configuration"] = {"servers": {"gpu": named}}
+    configuration.configure(workspace)
+    code = "import os, sys\nsys.path.insert(0, os.getcwd())\nimport module_of_a_test as m\nm.fail()"
+    document = bench.open(code, uri_of(here / "a.py"))
+    module = bench.open(
+        (here / "module_of_a_test.py").read_text(), uri_of(here / "module_of_a_test.py")
+    )
+    await select(bench, document.uri, "python3@gpu")
+    kernel = bound(bench, document)
+    events = Events(workspace.frontend)
+    execution_id, _ = workspace.run_cell(document, document.cells()[0])
+    await events.until_state("error", execution_id)
+    await events.until_status("idle", kernel.kernel_id)
+    bench.declare(textDocument={"publishDiagnostics": {"relatedInformation": True}})
+    (diagnostic,) = diagnostics.diagnostics_of(workspace, document)
+    assert [each.location.uri for each in diagnostic.related_information or ()] == [module.uri]
+    place = types.DefinitionParams(
+        text_document=types.TextDocumentIdentifier(uri=document.uri),
+        position=types.Position(line=3, character=3),
+    )
+    answer = definition.definition(workspace, place)
+    assert answer is not None
+    assert not isinstance(answer, types.Location)
+    location = await answer
+    assert location is not None
+    assert (location.uri, location.range.start.line) == (module.uri, 0)

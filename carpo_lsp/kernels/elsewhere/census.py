@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import tempfile
 from datetime import UTC, datetime
@@ -21,17 +22,23 @@ from carpo_lsp.kernels.supervision import watchdog
 from carpo_lsp.kernels.supervision.usage import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import zmq
 
     from carpo_lsp.kernels.kept.link import KeeperStatus
     from carpo_lsp.kernels.kept.registry import Entry, Registry
+    from carpo_lsp.kernels.remote.servers import Offer
+
+log = logging.getLogger(__name__)
 
 ANSWER: Final = 2.0
 """Seconds a keeper has to tell how its kernel is."""
 
 State = Literal["idle", "busy", "ended", "unknown"]
+
+STATES: Final[dict[str, State]] = {"idle": "idle", "busy": "busy"}
+"""Of those that a Jupyter server tells, the ones that mean the same here."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +64,31 @@ class Resident:
     ours: bool
     """Whether carpo has started it."""
     connection_file: str
+    """Empty for a kernel of a Jupyter server."""
+
+
+def remote_residents(offers: Iterable[Offer]) -> Iterator[Resident]:
+    """The kernels of Jupyter servers, by the names that they have here."""
+    for offer in offers:
+        if offer.error is not None:
+            log.warning("%s", offer.error)
+        specs = {spec.name: spec for spec in offer.specs}
+        for kernel in offer.kernels:
+            spec = specs.get(f"{kernel.spec_name}@{offer.server.title}")
+            yield Resident(
+                kernel_id=f"{kernel.kernel_id}@{offer.server.title}",
+                display_name=spec.display_name if spec is not None else kernel.spec_name,
+                language=spec.language if spec is not None else "",
+                pid=None,
+                state=STATES.get(kernel.state, "unknown"),
+                rss_bytes=None,
+                documents=(),
+                since=None,
+                servers=(),
+                kept=False,
+                ours=False,
+                connection_file="",
+            )
 
 
 async def census(registry: Registry, context: zmq.Context[Any]) -> list[Resident]:

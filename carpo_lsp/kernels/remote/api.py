@@ -18,7 +18,7 @@ from carpo_lsp.kernels.remote.frames import V1
 from carpo_lsp.kernels.specs import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import aiohttp
 
@@ -103,7 +103,21 @@ class Api:
         """Start a kernel. Of `env` gateways take what begins with `KERNEL_`, servers nothing."""
         env = {"KERNEL_USERNAME": getpass.getuser(), **dict(self.server.env), **env}
         body = {"name": spec_name, "env": env}
-        return self._kernel(await self._ask("POST", "api/kernels", body, seconds=START))
+        try:
+            return self._kernel(await self._ask("POST", "api/kernels", body, seconds=START))
+        except Refused:
+            raise
+        except ServerFailed as error:  # which may say nothing at all of the name
+            names = [spec.name for spec in (await self.specs())[0]]
+            raise error if spec_name in names else self.no_spec(spec_name, names) from error
+
+    def no_spec(self, name: str, known: Iterable[str]) -> ServerFailed:
+        """The error for a kernelspec that the server does not have."""
+        there = ", ".join(known) or "none"
+        return ServerFailed(
+            f"{self.server.title} has no kernelspec {name!r} (there are: {there}).",
+            hint="`carpo-lsp kernels` lists those of named servers",
+        )
 
     async def interrupt(self, kernel_id: str) -> None:
         await self._ask("POST", f"{_path(kernel_id)}/interrupt")

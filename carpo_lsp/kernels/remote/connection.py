@@ -46,15 +46,20 @@ class RemoteConnection:
         *,
         sessions: Sessions,
         remote_id: str | None = None,
+        cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self._api = api
         self._sessions = sessions
         self._spec_name = spec_name
         self._on_message = on_message
-        self._env = env or {}
+        self._folder = api.server.there(cwd) if cwd is not None else None
+        self._env = dict(env or {})
+        if self._folder is not None:
+            self._env.setdefault("KERNEL_WORKING_DIR", self._folder)
         self.remote_id = remote_id
         self.owned = remote_id is None
+        self.home: str | None = None
         self.kept = False
         self.on_link: Callable[[str, Cause], None] = lambda reason, cause: None
         self.on_gap: Callable[[str], None] = lambda reason: None
@@ -69,6 +74,15 @@ class RemoteConnection:
         self._restart = False
         self._limited = False
         self._joining: Joining | None = None
+
+    @property
+    def folder(self) -> str | None:
+        return self._folder if self.owned else None
+
+    def local_path(self, path: str) -> str:
+        if self.home is not None and path.startswith("~/"):
+            path = f"{self.home}{path[1:]}"
+        return self._api.server.here(path) or path
 
     @property
     def server_url(self) -> str:

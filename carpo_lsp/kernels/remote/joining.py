@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 SILENT: Final = 1.0
-"""Seconds after its answer in which a kernel publishes that it is idle. Some never do."""
+"""Seconds of quiet after its answer in which a kernel would have published that it is idle. Some
+never do, and others have much to publish before."""
 
 
 class Joining:
@@ -43,7 +44,7 @@ class Joining:
         """The kernel, once it has told what it is."""
         info = await asyncio.shield(self._info)
         since = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return Running(info, None, since, None, self._begin)
+        return Running(info, None, since, None, self._begin, busy=True)
 
     def take(self, message: Message) -> None:
         if message.msg_type == "kernel_info_reply" and not self._info.done():
@@ -64,14 +65,16 @@ class Joining:
     def _pass_on(self, message: Message) -> None:
         self._deliver(message)
         if message.parent_id != self._shell.msg_id:
-            return
-        if message.channel == "shell":
+            pass
+        elif message.channel == "shell":
             self._missing.discard("shell")
-            self._late = Timer(SILENT, self._is_through)
         elif message.content.get("execution_state") == "idle":
             self._missing.discard("iopub")
         if not self._missing:
             self._is_through()
+        elif "shell" not in self._missing and self._go_on is not None:
+            self.close()
+            self._late = Timer(SILENT, self._is_through)
 
     def _is_through(self) -> None:
         self.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from carpo_lsp.deadlines import Deadline
-from carpo_lsp.errors import KernelStartFailed, ServerFailed
+from carpo_lsp.errors import ServerFailed
 from carpo_lsp.kernels.remote.address import Server, server_at
 from carpo_lsp.kernels.specs import Spec
 
@@ -98,7 +98,7 @@ class Servers:
     ) -> Spec:
         """The kernelspec of a server by its name, of a kernel that runs there, or its default.
 
-        Raises `ServerFailed`, and `KernelStartFailed` where it has no such kernelspec.
+        Raises `ServerFailed`.
         """
         api = self.api(server)
         if kernel_id is not None:
@@ -114,11 +114,7 @@ class Servers:
             return of_server(
                 Spec(name=wanted, path="", argv=(), display_name=wanted, language=""), server
             )
-        known = ", ".join(spec.name for spec in specs) or "none"
-        raise KernelStartFailed(
-            f"{server.title} has no kernelspec {wanted!r} (there are: {known}).",
-            hint="`carpo-lsp kernels` lists those of named servers",
-        )
+        raise api.no_spec(wanted, (spec.name for spec in specs))
 
     async def offers(self, seconds: float = LOOK) -> list[Offer]:
         """What the named servers have to offer, in the order of the settings; of one that takes

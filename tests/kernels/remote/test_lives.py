@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from support import Events, check_order, text_of
 
-from carpo_lsp.errors import KernelNotOurs, KernelStartFailed, ServerFailed
+from carpo_lsp.errors import KernelNotOurs, ServerFailed
 from carpo_lsp.frontend import Frontend
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ async def test_a_kernel_that_runs_there(frontend: Frontend, any_server: Running)
 
 
 async def test_a_kernelspec_that_is_not_there(frontend: Frontend, any_server: Running) -> None:
-    with pytest.raises(KernelStartFailed, match="no kernelspec 'cobol'"):
+    with pytest.raises(ServerFailed, match="no kernelspec 'cobol'"):
         await start(frontend, any_server, spec_name="cobol")
     assert frontend.list_kernels() == []
 
