@@ -495,6 +495,35 @@ case("pictures are drawn by who can, else their path is shown", function()
   test.equal(closed, { placed[1].path })
 end)
 
+case("image.nvim draws where there is no snacks.nvim", function()
+  local asked, rendered, cleared = {}, 0, 0
+  package.preload.image = function()
+    return {
+      from_file = function(path, opts)
+        asked[#asked + 1] = { path = path, buffer = opts.buffer, row = opts.y }
+        return {
+          render = function()
+            rendered = rendered + 1
+          end,
+          clear = function()
+            cleared = cleared + 1
+          end,
+        }
+      end,
+    }
+  end
+  local code = "from IPython.display import SVG, display\n"
+    .. "display(SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'))"
+  local bufnr, last, first = script(code)
+  test.run(first[1], "run-cell")
+  local lines = test.until_drawn(bufnr, last[1], "✓").lines
+  test.equal({ #asked, rendered }, { 1, 1 })
+  test.equal({ asked[1].buffer, asked[1].row }, { bufnr, last[1] })
+  test.equal(lines, { asked[1].path })
+  vim.cmd.Carpo("clear-all")
+  test.equal(cleared, 1)
+end)
+
 case("a colour scheme keeps the colours", function()
   local bufnr, last, first = script("1/0")
   test.run(first[1], "run-cell")
