@@ -44,6 +44,9 @@ IPC_MODULES: Final = frozenset(
 """Kernel modules known to bind ipc addresses: those that run on ipykernel's application. Other
 kernels may take the address for a TCP host and never answer, so they get loopback TCP."""
 
+LOCAL: Final = "local-provisioner"
+"""The name of the provisioner that starts a process here, as most kernelspecs mean."""
+
 NO_PARENT: Final = {"JPY_PARENT_PID": "1"}
 """Keeps ipykernel from ending with the process that has started it: a kernel may be kept, and
 those that are not end by the watchdog."""
@@ -323,6 +326,10 @@ class _OneSpec(KernelSpecManager):
 
 
 def _binds_ipc(spec: Spec) -> bool:
+    chosen = spec.metadata.get("kernel_provisioner")
+    name = chosen.get("provisioner_name") if isinstance(chosen, dict) else None
+    if name not in (None, LOCAL):
+        return False  # it may run the kernel on another machine
     return os.name == "posix" and not IPC_MODULES.isdisjoint(spec.argv)
 
 
