@@ -63,6 +63,7 @@ class RemoteConnection:
         self.kept = False
         self.on_link: Callable[[str, Cause], None] = lambda reason, cause: None
         self.on_gap: Callable[[str], None] = lambda reason: None
+        self.on_told: Callable[[str], None] = lambda reason: None
         self._session = ""
         """What we call ours; the server calls its own the same."""
         self._kernel_session: str | None = None

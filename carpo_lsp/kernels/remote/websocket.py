@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
+import socket as sockets
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from socket import IPPROTO_TCP
+from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import ServerFailed
 from carpo_lsp.kernels.codec import Faults
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.remote.api import Api
 
 log = logging.getLogger(__name__)
+
+QUICKACK: Final[int | None] = getattr(sockets, "TCP_QUICKACK", None)
+"""Linux has it. It lasts until the system thinks otherwise, so it is said again and again."""
 
 FIRST: Final = 0.25
 """Seconds before the second attempt to reach a server again; each further one waits twice as long,
@@ -102,7 +108,9 @@ class Websocket:
         from aiohttp import WSMsgType
 
         protocol = socket.protocol
+        connection = socket.get_extra_info("socket")
         async for frame in socket:
+            _acknowledge(connection)
             if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 continue
             data: str | bytes = frame.data
@@ -146,3 +154,14 @@ class Websocket:
                 return
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - no secret
             wait = min(2 * wait, LONGEST)
+
+
+def _acknowledge(connection: Any) -> None:
+    """Have the system acknowledge at once what has come.
+
+    Servers hold back a small message until the one before it is acknowledged, for which systems
+    take 40 ms if they may; that is in each answer of a kernel, which is a few small messages.
+    """
+    if QUICKACK is not None and connection is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(IPPROTO_TCP, QUICKACK, 1)

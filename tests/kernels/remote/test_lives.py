@@ -152,3 +152,20 @@ async def test_a_wrong_token(any_server: Running) -> None:
         with pytest.raises(ServerFailed, match="give its token"):
             await frontend.attach_server(any_server.url)
         assert frontend.list_kernels() == []
+
+
+async def test_a_kept_kernel_goes_on_with_its_server(any_server: Running) -> None:
+    async with Frontend() as first:
+        first.manager.servers.name([any_server.named])
+        kernel_id = await start(first, any_server)
+        await first.execute_code(kernel_id, "x = 7")
+        remote_id = first.get_kernel(kernel_id).remote_kernel_id
+        assert remote_id is not None
+        await first.manager.keep(kernel_id, 0)
+        assert first.get_kernel(kernel_id).kept
+    async with Frontend() as second:
+        second.manager.servers.name([any_server.named])
+        again = await start(second, any_server, remote_kernel_id=remote_id)
+        result = await second.execute_code(again, "x")
+        assert [output["data"] for output in result.outputs] == [{"text/plain": "7"}]
+        await second.shutdown_kernel(again, force=True)
