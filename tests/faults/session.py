@@ -159,14 +159,18 @@ class Session:
             if chance.random() < 0.3:
                 await self._ask("complete", kernelId=kernel_id, code="al", cursorPos=2)
             if chance.random() < 0.1:
-                await self._ask("restartKernel", kernelId=kernel_id)
+                await self._restart(kernel_id)
             for execution_id in filter(None, ids):
                 await client.until_done(execution_id)
             if None in ids or any(client.states(each)[-1] == "died" for each in ids if each):
-                await self._ask("restartKernel", kernelId=kernel_id)
+                await self._restart(kernel_id)
+
+    async def _restart(self, kernel_id: str) -> None:
+        self.kept.discard(kernel_id)  # it has been told to end, which may be told later
+        self._note_kept(await self._ask("restartKernel", kernelId=kernel_id))
 
     def _note_kept(self, kernel: dict[str, Any] | None) -> None:
-        if kernel is not None:
+        if kernel is not None and kernel["kept"]:
             self.kept.add(kernel["kernelId"])
 
     async def _run(self, place: Document, cell: Cell) -> str | None:
