@@ -58,9 +58,10 @@ class Tail:
         return self._fd
 
     def take_back(self) -> None:
-        """Read on."""
+        """Read on, if it has not been closed meanwhile."""
         self._lent = False
-        self._loop.add_reader(self._fd, self._read)
+        if self._open:
+            self._loop.add_reader(self._fd, self._read)
 
     def text(self) -> str:
         """What has been kept, with what is waiting in the pipe."""

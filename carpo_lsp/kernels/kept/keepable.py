@@ -192,9 +192,10 @@ class KeepableConnection:
                 shadow=True,
             )
         except BaseException as error:
-            self._switch = None
             tail.take_back()
-            self._registry.forget(self._kernel_id)
+            if self._switch is switch:  # else it has been restarted meanwhile, and kept again
+                self._switch = None
+                self._registry.forget(self._kernel_id)
             if isinstance(error, OSError):
                 raise KernelStartFailed(f"The kernel cannot be kept: {error}") from error
             raise

@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING
 import zmq
 
 from carpo_lsp.kernels.kept.kernel_side import Kernel
+from carpo_lsp.kernels.process import Tail
 from carpo_lsp.kernels.supervision import watchdog
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+async def test_what_a_kernel_prints_is_taken_back_from_a_keeper_though_the_kernel_is_gone() -> None:
+    tail = Tail()
+    tail.close_write_end()
+    tail.lend()
+    tail.close()
+    tail.take_back()
+    assert tail.text() == ""
 
 
 def test_the_stdin_channel_is_there_before_anything_is_sent(tmp_path: Path) -> None:
