@@ -8,6 +8,7 @@ import math
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from jupyter_client.session import DELIM, Session
 
 from carpo_lsp.kernels.messages import Channel, Message, Request
@@ -145,19 +146,28 @@ def read_object(frame: bytes) -> dict[str, Any]:
     What is no text is replaced: bytes, and halves of characters. Raises `ValueError` or
     `RecursionError`.
     """
-    value = _DECODER.decode(frame.decode("utf-8", "replace"))
-    if frame.count(b"[") + frame.count(b"{") > NESTED:
-        _check_depth(value)
-    if b"\\ud" in frame or b"\\uD" in frame:  # half a surrogate pair, or a whole one
-        text = json.dumps(value, ensure_ascii=False)
-        value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    try:
+        value = msgspec.json.decode(frame)
+    except (ValueError, RecursionError):
+        value = _read_leniently(frame)
     if value is not None and not isinstance(value, dict):
         raise NoMessage("no object where one belongs")
+    if len(frame) >= 2 * NESTED:  # less is no room for so many
+        _check_depth(value)
     return value or {}
 
 
-def _check_depth(value: Any) -> None:
-    level = [value]
+def _read_leniently(frame: bytes) -> Any:
+    """What a frame says that is not quite JSON."""
+    value = _DECODER.decode(frame.decode("utf-8", "replace"))
+    if b"\\ud" in frame or b"\\uD" in frame:  # half a surrogate pair, or a whole one
+        text = json.dumps(value, ensure_ascii=False)
+        value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return value
+
+
+def _check_depth(value: dict[str, Any] | None) -> None:
+    level: list[Any] = [value or {}]
     for _ in range(NESTED):
         level = [
             child
