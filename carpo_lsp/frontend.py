@@ -23,6 +23,7 @@ from carpo_lsp.kernels.events import (
     StateChanged,
 )
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
+from carpo_lsp.kernels.joined import Joined
 from carpo_lsp.kernels.manager import CLOSING, USUAL, Connect, KernelManager, StartOptions
 from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.supervision.usage import Tree
@@ -65,7 +66,7 @@ class Frontend:
         self.journal = journal
         self.spool = Spool()
         self.transcript = Transcript(self.spool)
-        self.manager = KernelManager(self._on_event, connect)
+        self.manager = KernelManager(Joined(self._on_event).take, connect)
         self.manager.servers.by_default = servers_of_user
         if journal is not None:
             self.manager.taken_in = journal.written

@@ -194,12 +194,12 @@ async def test_big_outputs_are_kept_on_disk() -> None:
     async with Frontend(output_limit=20) as frontend:
         events = Events(frontend)
         kernel = await frontend.start_kernel(str(FAKE))
-        handle = frontend.execute_code(kernel, f"stream stdout {'x' * 100}\nstream stdout short")
+        handle = frontend.execute_code(kernel, f"stream stdout {'x' * 100}\nstream stderr short")
         big, short = (await handle).outputs
         pushed = await events.until_text("xxx")
         assert pushed.output == big
         assert big["metadata"]["carpo"]["bytes"] == 101
-        assert short == {"output_type": "stream", "name": "stdout", "text": "short\n"}
+        assert short == {"output_type": "stream", "name": "stderr", "text": "short\n"}
 
 
 # Questions

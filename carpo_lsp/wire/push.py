@@ -17,6 +17,7 @@ from carpo_lsp.kernels.events import (
     StateChanged,
     StatusChanged,
 )
+from carpo_lsp.kernels.joined import is_plain_text
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.transcript.spool import SpooledText
 
@@ -84,7 +85,7 @@ class Pusher:
         """Take an event; to be subscribed to a Frontend."""
         if not self._workspace.client.wants_notifications or isinstance(event, ExecutionResumed):
             return
-        if isinstance(event, OutputChanged) and _is_plain_text(event):
+        if is_plain_text(event):
             self._add_text(event)
         else:
             self._urgent = True
@@ -147,7 +148,7 @@ class Pusher:
                 self._send(item)
 
     def _add_text(self, event: OutputChanged) -> None:
-        assert event.output is not None  # by _is_plain_text
+        assert event.output is not None  # by is_plain_text
         name, text = event.output["name"], event.output["text"]
         waiting = self._open.get(event.execution_id)
         if waiting is None or waiting.text.name != name:
@@ -278,13 +279,3 @@ class Pusher:
 
 def _is_journaled(item: Event | _Text) -> bool:
     return isinstance(item, StateChanged) and item.state != "waitingInput"
-
-
-def _is_plain_text(event: OutputChanged) -> bool:
-    output = event.output
-    return (
-        event.kind == "append"
-        and output is not None
-        and output["output_type"] == "stream"
-        and "metadata" not in output
-    )

@@ -299,4 +299,4 @@ async def child_of(events: Events, execution_id: str) -> int:
             getattr(event, "execution_id", None) == execution_id and getattr(event, "output", None)
         )
     )
-    return int(event.output["text"])
+    return int(event.output["text"].split()[0])  # what is printed next may come with it
