@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,7 +75,8 @@ class Life:
         self.spec = spec
         self.status: KernelStatus = "starting"
         self.started_at: str | None = None
-        self.last_activity: str | None = None
+        self._last_activity: float | None = None
+        """In seconds of `time.time`."""
         self._kernel_id = kernel_id
         self._connection = connection
         self._questions = questions
@@ -89,6 +91,13 @@ class Life:
         self._turn: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._shutdown: asyncio.Task[None] | None = None
+
+    @property
+    def last_activity(self) -> str | None:
+        """When its last message came; ISO 8601, UTC."""
+        if self._last_activity is None:
+            return None
+        return datetime.fromtimestamp(self._last_activity, UTC).isoformat(timespec="milliseconds")
 
     @property
     def ready(self) -> bool:
@@ -165,7 +174,7 @@ class Life:
 
     def hear(self, message: Message) -> None:
         """The kernel has sent a message."""
-        self.last_activity = _now()
+        self._last_activity = time.time()  # as text it would be felt with each message of a flood
         if message.channel == "iopub":
             self._iopub_live.set()
 
@@ -192,7 +201,7 @@ class Life:
             raise await self._failed(error) from error.__cause__
         self._questions.info = info
         self._learn(info)
-        self.last_activity = _now()
+        self._last_activity = time.time()
         self.started_at = running.since if running is not None else self.last_activity
         self._watch = asyncio.create_task(self._die_with(closed), name=f"watch {self._kernel_id}")
         self._companions = [
@@ -353,7 +362,3 @@ class Life:
         if self.status != status or status == "starting":
             self.status = status
             self._announce(why)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
