@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Event
 
 LONGEST: Final = 64 * 1024
-"""Characters from which on text is passed on at once."""
+"""Characters of joined text. What is longer by itself is passed on as it is."""
 
 
 class Joined:
@@ -40,19 +40,19 @@ class Joined:
             self._emit(event)
             return
         assert event.output is not None  # by is_plain_text
-        first = self._first
-        if first is not None and (
-            first.execution_id != event.execution_id or self._name != event.output["name"]
-        ):
+        name, text = event.output["name"], event.output["text"]
+        if not self._goes_on(event.execution_id, name) or self._size + len(text) > LONGEST:
             self.flush()
         if self._first is None:
-            self._first = event
-            self._name = event.output["name"]
+            self._first, self._name = event, name
             self._turn = asyncio.get_running_loop().call_soon(self.flush)
-        self._parts.append(event.output["text"])
-        self._size += len(event.output["text"])
-        if self._size >= LONGEST:
-            self.flush()
+        self._parts.append(text)
+        self._size += len(text)
+
+    def _goes_on(self, execution_id: str, name: str) -> bool:
+        """Whether what waits is text of the same stream."""
+        first = self._first
+        return first is not None and first.execution_id == execution_id and self._name == name
 
     def flush(self) -> None:
         """Pass on what waits."""
