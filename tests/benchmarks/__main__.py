@@ -31,6 +31,8 @@ ROWS: tuple[Row, ...] = (
     *many.ROWS,
 )
 
+PEERS = ROOT / ".venv-peers/bin/python"
+
 SHORT = 2
 """Rounds of each row in the short form."""
 
@@ -43,8 +45,8 @@ SHORT = 2
 @click.option(
     "--peers",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Python of an environment with python-lsp-server, jedi-language-server, "
-    "jupyter-kernel-client and jupyter_server.",
+    help="Python of an environment with the peers; by default the one that "
+    "tests/benchmarks/install_peers makes, if it is there.",
 )
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write all times to a file.")
 def main(
@@ -64,6 +66,8 @@ def main(
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cb-")))
         stack.enter_context(jupyter_folders(folder))
+        if peers is None and PEERS.exists() and not short:
+            peers = PEERS
         labs = {rows.OURS: Lab(ROOT, folder, peers and peers.absolute())}
         if against is not None:
             source = stack.enter_context(worktree(against, folder))

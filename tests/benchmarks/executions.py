@@ -37,7 +37,8 @@ async def execute(lab: Lab) -> AsyncIterator[Subjects]:
         }
         if lab.program("jupyter-server"):  # comes with it
             there = await stack.enter_async_context(_script(str(lab.peers), str(KERNEL_CLIENT)))
-            subjects["jupyter-kernel-client"] = there
+            if there is not None:
+                subjects["jupyter-kernel-client"] = there
         yield subjects
 
 
@@ -90,8 +91,9 @@ def _blocking(client: BlockingKernelClient) -> Measure:
 
 
 @contextlib.asynccontextmanager
-async def _script(*command: str) -> AsyncIterator[Measure]:
-    """A peer in an environment of its own: for each line it reads it prints a round's times."""
+async def _script(*command: str) -> AsyncIterator[Measure | None]:
+    """A peer in an environment of its own: it prints a line when it is ready, and a round's times
+    for each line it reads. None, when it has ended before it was ready, and has said why."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command, str(TIMES), CODE, stdin=pipe, stdout=pipe, env=os.environ
@@ -105,7 +107,7 @@ async def _script(*command: str) -> AsyncIterator[Measure]:
         return [float(time) for time in (await reader.readline()).split()]
 
     try:
-        yield measure
+        yield measure if await reader.readline() else None
     finally:
         writer.close()
         await process.wait()

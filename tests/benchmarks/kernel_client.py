@@ -1,7 +1,7 @@
 """jupyter-kernel-client through a Jupyter Server, in an interpreter that has both.
 
-Arguments: executions in a round, and their code. For each line of stdin it runs a round and prints
-its times in milliseconds.
+Arguments: executions in a round, and their code. It prints a line when it is ready. For each line
+of stdin it runs a round and prints its times in milliseconds.
 """
 
 import contextlib
@@ -42,6 +42,7 @@ def main() -> None:
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/api?token={token}")
         client = stack.enter_context(JupyterKernelClient(server_url=url, token=token))
+        print("ready", flush=True)
         for _ in sys.stdin:
             found = []
             for _ in range(times):
