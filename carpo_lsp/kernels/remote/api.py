@@ -14,7 +14,6 @@ import attrs
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import ServerFailed
-from carpo_lsp.kernels.remote.frames import V1
 from carpo_lsp.kernels.specs import Spec
 
 if TYPE_CHECKING:
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     from carpo_lsp.kernels.remote.address import Server
+
+V1: Final = "v1.kernel.websocket.jupyter.org"
+"""The subprotocol of the first form of messages, see `frames.py`; without one it is the other."""
 
 ANSWER: Final = 20.0
 """Seconds that a server has for an answer."""

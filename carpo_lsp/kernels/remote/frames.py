@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from carpo_lsp.kernels.codec import PARTS, NoMessage, message_of, read_object
 from carpo_lsp.kernels.messages import Channel
+from carpo_lsp.kernels.remote.api import V1
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.messages import Message, Request
-
-V1: Final = "v1.kernel.websocket.jupyter.org"
-"""The subprotocol of the first form; without one it is the other."""
 
 VERSION: Final = "5.4"
 """Of Jupyter's messages."""
