@@ -190,7 +190,7 @@ def _in_execution(
         if found is None or found[1].edited:
             return None
         document, each = found
-        return document, each.range.start.line + number, name_of(document, each.cell)
+        return document, each.range.start.line + number, name_of(workspace, document, each.cell)
     return None
 
 

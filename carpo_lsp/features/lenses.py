@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from carpo_lsp.features.hints import state_words
-from carpo_lsp.features.selected_code import Placed
+from carpo_lsp.features.selected_code import Placed, cells_of
 from carpo_lsp.features.shown import shown
 
 if TYPE_CHECKING:
@@ -31,12 +31,13 @@ def code_lenses(workspace: Workspace, params: types.CodeLensParams) -> list[Lens
     states = {
         each.cell.index: state_words(each, now) for each in shown(workspace, document) if each.whole
     }
-    return list(_lenses(document, states))
+    return list(_lenses(workspace, document, states))
 
 
-def _lenses(document: Document, states: dict[int, str]) -> Iterator[Lens]:
-    run = "▶ Run cell" if document.has_markers else "▶ Run file"
-    above = False  # whether there is a cell that "Run above" would run
+def _lenses(workspace: Workspace, document: Document, states: dict[int, str]) -> Iterator[Lens]:
+    is_cell = workspace.documents.notebook_of(document.uri) is not None or document.has_markers
+    run = "▶ Run cell" if is_cell else "▶ Run file"
+    above = _runs_above(workspace, document)  # whether there is a cell that "Run above" would run
     for cell in document.cells():
         if cell.kind != "code":
             continue
@@ -46,6 +47,16 @@ def _lenses(document: Document, states: dict[int, str]) -> Iterator[Lens]:
         if (state := states.get(cell.index)) is not None:
             yield _lens(document, cell, state, "carpo.showOutput")
         above = above or Placed(document, cell).runs
+
+
+def _runs_above(workspace: Workspace, document: Document) -> bool:
+    """Whether a cell runs that is above all of a document: in a notebook it may be the last."""
+    for placed in cells_of(workspace, document):
+        if placed.document is document:
+            return False
+        if placed.runs:
+            return True
+    return False
 
 
 def _lens(document: Document, cell: Cell, title: str, command: str) -> Lens:

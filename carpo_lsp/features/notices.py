@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lsprotocol import types
 
 from carpo_lsp.features.hints import duration
-from carpo_lsp.features.shown import find_execution, name_of
+from carpo_lsp.features.shown import find_execution, name_of, number_of
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import StateChanged
@@ -22,8 +22,12 @@ def on_end(workspace: Workspace, event: StateChanged) -> None:
     if seconds < workspace.settings.results.notify_after:
         return
     found = find_execution(workspace, event.execution_id)
-    name = name_of(found[0], found[1].cell) if found else "The execution"
-    name = name[:1].upper() + name[1:] if found and found[0].has_markers else name
+    name = "The execution"
+    if found is not None:
+        document, cell = found[0], found[1].cell
+        name = name_of(workspace, document, cell)
+        if number_of(workspace, document, cell) is not None:
+            name = name[:1].upper() + name[1:]
     if event.state == "ok":
         message, kind = f"{name} finished in {duration(seconds)}", types.MessageType.Info
     else:

@@ -103,7 +103,9 @@ class Progress:
             return
         client, token = self._workspace.client, running.token
         found = find_execution(self._workspace, execution_id)
-        title = f"Running {name_of(found[0], found[1].cell)}" if found else "Running"
+        title = (
+            f"Running {name_of(self._workspace, found[0], found[1].cell)}" if found else "Running"
+        )
         if not await client.begin_progress(token, title, cancellable=True):
             return
         if running.ended.is_set():

@@ -27,7 +27,7 @@ from carpo_lsp.features import texts
 from carpo_lsp.features.arguments import resolve, resolve_document
 from carpo_lsp.features.hints import state_words
 from carpo_lsp.features.selected_code import cells_of
-from carpo_lsp.features.shown import shown
+from carpo_lsp.features.shown import number_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator
@@ -73,7 +73,9 @@ def write(workspace: Workspace, document: Document) -> Path | None:
     now = time.monotonic()
     runs = [(part, each) for part in documents for each in shown(workspace, part)]
     sections = [
-        "\n\n".join(_section(part, each, folder, pictures, now))
+        "\n\n".join(
+            _section(part, each, number_of(workspace, part, each.cell), folder, pictures, now)
+        )
         for part, each in runs
         if each.state != "queued"
     ]
@@ -91,13 +93,18 @@ def write(workspace: Workspace, document: Document) -> Path | None:
 
 
 def _section(
-    document: Document, each: Shown, folder: Path, pictures: set[str], now: float
+    document: Document,
+    each: Shown,
+    number: int | None,
+    folder: Path,
+    pictures: set[str],
+    now: float,
 ) -> Iterator[str]:
     title = f" ({texts.neutral(each.cell.title)})" if each.cell.title else ""
     first, last = each.range.start.line + 1, each.range.end.line + 1
     lines = f"line {first}" if first == last else f"lines {first} to {last}"
-    if each.whole and document.has_markers:
-        name = f"Cell {each.cell.index + 1}{title}, {lines}"
+    if each.whole and number is not None:
+        name = f"Cell {number}{title}, {lines}"
     else:
         name = lines.capitalize()
     yield f"## {name}: {state_words(each, now)}"

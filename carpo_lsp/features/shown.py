@@ -101,10 +101,22 @@ def find_execution(workspace: Workspace, execution_id: str) -> tuple[Document, S
     return None
 
 
-def name_of(document: Document, cell: Cell) -> str:
+def number_of(workspace: Workspace, document: Document, cell: Cell) -> int | None:
+    """A cell's number in its document, or in the notebook its document is a cell of; from 1.
+
+    None for what is a whole file.
+    """
+    notebook = workspace.documents.notebook_of(document.uri)
+    if notebook is not None:
+        return 1 + [each.uri for each in notebook.cells].index(document.uri)
+    return cell.index + 1 if document.has_markers else None
+
+
+def name_of(workspace: Workspace, document: Document, cell: Cell) -> str:
     """What to call a cell: its number, title and file, or the file where that is one cell."""
     file = file_name(document.uri)
-    if not document.has_markers:
+    number = number_of(workspace, document, cell)
+    if number is None:
         return file
     title = f" ({cell.title})" if cell.title else ""
-    return f"cell {cell.index + 1}{title} of {file}"
+    return f"cell {number}{title} of {file}"

@@ -9,6 +9,7 @@ from lsprotocol.converters import get_converter
 
 from carpo_lsp.features.hints import COLUMNS, duration, inlay_hints
 from carpo_lsp.features.lenses import code_lenses
+from carpo_lsp.features.shown import name_of
 
 if TYPE_CHECKING:
     from scripted import Scripted
@@ -162,6 +163,17 @@ async def test_lenses_run_cells_and_tell_how_they_are(bench: Scripted) -> None:
     await bench.settle()
     [title] = [title for _, title in lenses(bench, document) if "In[" in title]
     assert title.startswith("✗ error In[1] ")
+
+
+async def test_cells_of_a_notebook_are_no_files(bench: Scripted) -> None:
+    uris = [f"vscode-notebook-cell:/w/n.ipynb#{number}" for number in range(3)]
+    documents = [bench.open("x\n", uri) for uri in uris]
+    cells = [(uris[0], "markup", "markdown"), *((uri, "code", "python") for uri in uris[1:])]
+    bench.workspace.documents.open_notebook("file:///w/n.ipynb", "jupyter-notebook", cells)
+    assert lenses(bench, documents[1]) == [(0, "▶ Run cell")]
+    assert lenses(bench, documents[2]) == [(0, "▶ Run cell"), (0, "Run above")]
+    [cell] = documents[2].cells()
+    assert name_of(bench.workspace, documents[2], cell) == "cell 3 of n.ipynb"
 
 
 async def test_each_lens_has_its_command_with_its_place(bench: Scripted) -> None:

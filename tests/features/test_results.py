@@ -104,6 +104,19 @@ async def test_pictures_are_files_beside_it_while_they_are_shown(bench: Scripted
     assert list(path.parent.iterdir()) == [path]
 
 
+async def test_the_file_of_a_notebook_tells_its_cells_apart(bench: Scripted) -> None:
+    uris = [f"vscode-notebook-cell:/w/my%20n.ipynb#{number}" for number in range(2)]
+    documents = [bench.open("x\n", uri) for uri in uris]
+    cells = [(uri, "code", "python") for uri in uris]
+    bench.workspace.documents.open_notebook("file:///w/my%20n.ipynb", "jupyter-notebook", cells)
+    bench.run = lambda code: "shown"
+    for document in documents:
+        await run(bench, document, 0)
+    text = read(results.write(bench.workspace, documents[0]))
+    assert text.startswith("# Results of my n.ipynb\n\n## Cell 1, line 1: ✓ In[1]")
+    assert "\n## Cell 2, line 1: ✓ In[2]" in text
+
+
 async def test_documents_of_one_name_have_files_of_their_own(bench: Scripted) -> None:
     one, two = results.folder_of("file:///w/a.py"), results.folder_of("file:///v/a.py")
     assert one != two
