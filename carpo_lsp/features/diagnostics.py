@@ -109,7 +109,7 @@ def _error(
     record = each.record
     problem = tracebacks.read(error, record.code, record.execution_count, each.cell.language)
     related = list(_related(workspace, record, problem))[-MAX_RELATED:]
-    detail = texts.bounded(problem.detail, DETAIL)
+    detail = texts.bounded(problem.detail or _printed(record, error), DETAIL)
     lines = [problem.title, *([detail] if detail.strip() else []), *(at.text for at in related)]
     takes_related = workspace.client.can("textDocument.publishDiagnostics.relatedInformation")
     return types.Diagnostic(
@@ -124,6 +124,14 @@ def _error(
         if related and takes_related
         else None,
     )
+
+
+def _printed(record: Record, error: dict[str, object]) -> str:
+    """What was printed on stderr by a kernel that says what went wrong only there."""
+    if error.get("ename") or error.get("traceback"):
+        return ""
+    streams = (each["text"] for each in record.outputs if each.get("name") == "stderr")
+    return texts.settled("".join(streams)).strip("\n")
 
 
 def _failing(document: Document, each: Shown, problem: Problem) -> types.Range:

@@ -68,6 +68,8 @@ def _message(error: dict[str, Any]) -> str:
     evalue = without_escapes(str(error.get("evalue") or "")).strip()
     evalue = _SYNTAX_PLACE.sub("", evalue).rstrip()
     if not ename or (ename == "ERROR" and evalue):  # R's errors have no names
+        if evalue.isdigit():  # of bash's errors the exit code is all there is
+            return f"The code failed with status {evalue}."
         return evalue or "The code failed."
     return f"{ename}: {evalue}" if evalue else ename
 

@@ -79,7 +79,19 @@ async def test_without_a_traceback_it_is_at_the_first_line_of_code(bench: Script
     bench.declare(**HINTS)
     document = bench.open("# %%\n\n  false\ntrue\n", "file:///w/a.sh", "shellscript")
     await fail(bench, document, 0, **failure(ename="", evalue="1"))
-    assert found(bench, document) == [(2, 2, 7, "1")]
+    assert found(bench, document) == [(2, 2, 7, "The code failed with status 1.")]
+
+
+async def test_an_error_without_words_has_those_on_stderr(bench: Scripted) -> None:
+    from carpo_lsp.kernels.events import OutputChanged
+
+    document = bench.open("boom()\n")
+    await fail(bench, document, 0, **failure(ename="", evalue=""))
+    [record] = bench.workspace.frontend.transcript.records()
+    output = {"output_type": "stream", "name": "stderr", "text": "\x1b[31mError: boom\n"}
+    event = OutputChanged(record.kernel_id, record.execution_id, "append", output)
+    bench.workspace.frontend.transcript.apply(event)
+    assert found(bench, document) == [(0, 0, 6, "The code failed.\nError: boom")]
 
 
 async def test_a_syntax_error_is_at_its_column_in_the_clients_encoding(bench: Scripted) -> None:

@@ -119,7 +119,7 @@ def test_a_line_outside_the_code_is_none(line: int) -> None:
     ("ename", "evalue", "title"),
     [
         ("", "", "The code failed."),
-        ("", "127", "127"),
+        ("", "127", "The code failed with status 127."),
         ("E", "", "E"),
         ("ERROR", "Error: x\n", "Error: x"),
     ],
