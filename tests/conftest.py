@@ -36,6 +36,8 @@ def jupyter_folders() -> Iterator[Path]:
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        # Kernels that are killed while they write there spoil jedi's cache for all that follow.
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setenv(MARK, str(runtime))
         yield runtime
     shutil.rmtree(folder)

@@ -17,6 +17,7 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     """A workspace with scripted kernels of some languages and none of any other."""
     install_kernelspecs(tmp_path, *LANGUAGES)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # choices are remembered
     bench = scripted()
     yield bench
     bench.workspace.client.close()
