@@ -63,6 +63,8 @@ class RealKernel:
     """Asks for a line and shows it."""
     busy: str
     """Makes the file or folder `{file}`, then runs until it is interrupted."""
+    forgets: str = "nothing"
+    """Which end of an execution it may not send."""
 
     @property
     def marker(self) -> str:
@@ -157,6 +159,7 @@ KERNELS: Final = (
         name="tslab",
         title="tslab",
         busy="declare var require: any\nrequire('fs').mkdirSync('{file}')\nfor (;;) {}",
+        forgets="idle",  # of what it aborts at the moment when it takes code again
         **_JAVASCRIPT,
     ),
     RealKernel(

@@ -168,12 +168,13 @@ async def test_what_cannot_be_started(frontend: Frontend, server: Sshd) -> None:
         await frontend.start_kernel(spec_name=f"ssh:{HOST}")
 
 
-def left(server: Sshd) -> list[Path]:
-    return [*server.runtime.glob("*.json")]
+def left(server: Sshd) -> set[Path]:
+    return {*server.runtime.glob("*.json")}
 
 
 async def test_nothing_is_left_when_this_process_is_killed(server: Sshd, tmp_path: Path) -> None:
     """The kernel there ends with the connection, and so does what ssh has here."""
+    before = left(server)  # of the kernel that was started there by hand
     script = tmp_path / "sleeps.py"
     script.write_text(f"import os\nprint(os.getpid(), flush=True)\n{SLEEP}")
     process = await asyncio.create_subprocess_exec(
@@ -187,5 +188,5 @@ async def test_nothing_is_left_when_this_process_is_killed(server: Sshd, tmp_pat
         assert await process.stdout.readline() == b"asleep\n"
         process.kill()
         await process.wait()
-        while is_alive(pid) or server.sessions() or left(server):  # noqa: ASYNC110 - no event
+        while is_alive(pid) or server.sessions() or left(server) != before:  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.05)
