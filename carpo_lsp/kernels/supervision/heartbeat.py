@@ -52,7 +52,7 @@ async def is_there(context: zmq.Context[Any], info: Mapping[str, Any], seconds: 
     The kernel is to have been started before: where a connection is refused nothing is there.
     """
     socket = _open(context, info, zmq.REQ)
-    news = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.CONNECT_RETRIED)
+    news = _news(context, socket, zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.CONNECT_RETRIED)
     try:
         async with Deadline(seconds):
             socket.connect(address(info, "hb"))
@@ -60,9 +60,7 @@ async def is_there(context: zmq.Context[Any], info: Mapping[str, Any], seconds: 
     except TimeoutError:
         return False
     finally:
-        socket.disable_monitor()
-        news.close()
-        socket.close()
+        _close(socket, news)
     return bool(event["event"] == zmq.Event.HANDSHAKE_SUCCEEDED)
 
 
@@ -82,7 +80,7 @@ async def until_gone(
     """
     socket = _open(context, info, zmq.REQ)
     events = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED
-    news = socket.get_monitor_socket(events)
+    news = _news(context, socket, events)
     found = False
     try:
         socket.connect(address(info, "hb"))
@@ -98,9 +96,7 @@ async def until_gone(
             await _hear(news, zmq.Event.DISCONNECTED)
             on_leave()
     finally:
-        socket.disable_monitor()
-        news.close()
-        socket.close()
+        _close(socket, news)
 
 
 def _read(connection_file: str) -> dict[str, Any] | None:
@@ -117,7 +113,27 @@ async def _hear(news: Any, wanted: zmq.Event) -> None:
 
 
 def _open(context: zmq.Context[Any], info: Mapping[str, Any], kind: int) -> zmq.asyncio.Socket:
-    socket = zmq.asyncio.Context.shadow(context.underlying).socket(kind)
+    """A socket that the context knows: it closes those when it is destroyed, and waits for ever,
+    with the whole process, for any other."""
+    socket: zmq.asyncio.Socket = context.socket(kind, socket_class=zmq.asyncio.Socket)
     socket.linger = 0
     secure(socket, info)
     return socket
+
+
+def _news(
+    context: zmq.Context[Any], socket: zmq.asyncio.Socket, events: zmq.Event
+) -> zmq.asyncio.Socket:
+    """The socket on which ZeroMQ tells what happens to another one."""
+    where = f"inproc://news-{socket.FD}"
+    socket.monitor(where, events)
+    news: zmq.asyncio.Socket = context.socket(zmq.PAIR, socket_class=zmq.asyncio.Socket)
+    news.connect(where)
+    return news
+
+
+def _close(socket: zmq.asyncio.Socket, news: zmq.asyncio.Socket) -> None:
+    if not socket.closed:
+        socket.disable_monitor()
+    news.close()
+    socket.close()
