@@ -37,6 +37,10 @@ def manager(folder: Path) -> Iterator[KernelManager]:
         kernel_name="python3", connection_file=str(folder / f"kernel-{ID}.json")
     )
     manager.start_kernel()
+    client = manager.client()
+    client.start_channels(hb=False)
+    client.wait_for_ready(timeout=LONG)
+    client.stop_channels()
     yield manager
     manager.shutdown_kernel(now=True)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 import sshd
 from plugin_components import program
@@ -33,9 +34,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 
 @pytest.fixture(autouse=True)
-def _ssh(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The `ssh` that is found is the one that knows the server."""
+def _ssh(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The `ssh` that is found is the one that knows the server, which takes leave of it a moment
+    after it has gone."""
     monkeypatch.setenv("PATH", str(server.bin), prepend=":")
+    yield
+    psutil.wait_procs(server.sessions(), timeout=DEADLINE)
 
 
 @pytest.fixture(scope="module")
