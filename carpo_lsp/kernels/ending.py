@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.kernels import process
@@ -13,6 +13,10 @@ from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+
+DYING: Final = 2.0
+"""Seconds for what was killed to be gone: the system takes a moment, unless a disk holds it up."""
 
 
 async def end_process(
@@ -45,6 +49,7 @@ async def end_process(
     if pid is not None:
         process.signal_group(pid, signal.SIGKILL)
     process.kill_all(below)
+    await process.until_gone(below, DYING)
 
 
 async def within(ended: asyncio.Future[Any], seconds: float) -> bool:

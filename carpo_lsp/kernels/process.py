@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from typing import TYPE_CHECKING, Final
 
 import psutil
+
+from carpo_lsp.deadlines import Deadline
 
 if TYPE_CHECKING:
     import signal
@@ -79,9 +82,10 @@ class Tail:
 
 
 async def wait_for_exit(pid: int, poll: Callable[[], int | None]) -> int:
-    """Wait for the end of a child process and return its exit code.
+    """Wait for the end of a process and return its exit code.
 
-    `poll` is `Popen.poll`, which also takes the exit status off the system. Linux tells of the
+    `poll` tells it, or None before: for a child `Popen.poll`, which also takes the exit status off
+    the system. Linux tells of the
     end through a process descriptor; elsewhere the process is looked at ten times a second.
     """
     loop = asyncio.get_running_loop()
@@ -100,6 +104,18 @@ async def wait_for_exit(pid: int, poll: Callable[[], int | None]) -> int:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+
+
+async def until_gone(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Wait, `seconds` at most, until processes have ended, be they our children or not."""
+    with contextlib.suppress(TimeoutError):
+        async with Deadline(seconds):
+            for process in processes:
+                await wait_for_exit(process.pid, functools.partial(_look_at, process))
+
+
+def _look_at(process: psutil.Process) -> int | None:
+    return None if is_there(process) else 0
 
 
 def descendants(pid: int, without: Iterable[int] = ()) -> list[psutil.Process]:
