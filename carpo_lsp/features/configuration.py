@@ -33,8 +33,8 @@ def did_change_configuration(
     workspace: Workspace, params: types.DidChangeConfigurationParams
 ) -> Awaitable[None] | None:
     """Take the new settings. A client that sends none means to be asked for them."""
-    values = section_of(params.settings)
-    if not values:
+    values = settings_of(params.settings)
+    if values is None:
         return _ask(workspace)
     workspace.configured["configuration"] = values
     configure(workspace)
@@ -74,9 +74,15 @@ async def _ask(workspace: Workspace) -> None:
         configure(workspace)
 
 
+def settings_of(values: object) -> object:
+    """The `carpo` section of something the client sent, whatever it is; a wrong one will be said.
+    None for an empty one, which some clients send as a list."""
+    return (values.get("carpo") if isinstance(values, dict) else values) or None
+
+
 def section_of(values: object) -> dict[str, Any]:
     """The `carpo` section of something the client sent, empty when there is none."""
-    section = values.get("carpo") if isinstance(values, dict) else None
+    section = settings_of(values)
     return section if isinstance(section, dict) else {}
 
 

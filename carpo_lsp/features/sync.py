@@ -9,7 +9,7 @@ from lsprotocol import types
 
 from carpo_lsp.documents.positions import Encoding, Position, Range
 from carpo_lsp.documents.store import NotebookCell
-from carpo_lsp.features.configuration import configure, section_of
+from carpo_lsp.features.configuration import configure, section_of, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def initialize(workspace: Workspace, params: types.InitializeParams, encoding: s
         workspace.add_folder(params.root_uri)
     elif not workspace.folders and params.root_path:
         workspace.add_root_path(params.root_path)
-    workspace.configured["options"] = options
+    workspace.configured["options"] = settings_of(params.initialization_options)
     configure(workspace)
 
 

@@ -136,6 +136,16 @@ async def test_each_mistake_is_said_once(bench: Scripted, project: Path) -> None
     assert bench.workspace.settings.kernel.python == ""
 
 
+@pytest.mark.parametrize("options", ["fast", ["fast"], {"carpo": "fast"}])
+async def test_settings_that_are_no_object_are_said(
+    bench: Scripted, project: Path, options: Any
+) -> None:
+    configured(bench, None)
+    start(bench, project, options)
+    await change(bench, options)
+    assert bench.messages == ["carpo settings: carpo: expected an object; it is left out."]
+
+
 async def test_another_folder_brings_its_own_file(bench: Scripted, project: Path) -> None:
     (project / "carpo.toml").write_text("[kernel]\ntimeout = 9\n")
     start(bench, project.parent)
