@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import stat
 import sys
@@ -21,7 +22,7 @@ from carpo_lsp.kernels.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from carpo_lsp.frontend import Frontend
 
@@ -163,6 +164,14 @@ def is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def processes_of(home: Path) -> Iterator[psutil.Process]:
+    """The processes that have a home folder as theirs."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it has ended, or is not ours to look at
+            if process.environ().get("HOME") == str(home):
+                yield process
 
 
 def names(folder: Path) -> list[str]:

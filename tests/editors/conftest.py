@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from screen import DEADLINE, Screen
+from support import processes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,14 +36,6 @@ def home() -> Iterator[Path]:
     _, left = psutil.wait_procs(list(processes_of(folder)), timeout=DEADLINE)
     assert not left
     shutil.rmtree(folder)
-
-
-def processes_of(home: Path) -> Iterator[psutil.Process]:
-    """The processes that have a home folder as theirs."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):  # it has ended, or is not ours to look at
-            if process.environ().get("HOME") == str(home):
-                yield process
 
 
 @pytest.fixture

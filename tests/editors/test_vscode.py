@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import processes_of
 from plugin_components import VSCODE
+from support import processes_of
 from window import VIEW, Window
 
 if TYPE_CHECKING:
