@@ -88,6 +88,25 @@ async def test_an_interrupt_of_code_that_ends_meanwhile_hits_no_other(
     assert (await second).state == "error"
 
 
+async def test_code_that_waits_for_that_of_another_client_does_not_run_yet(
+    frontend: Frontend, events: Events, kernel: str
+) -> None:
+    async with Frontend() as other:
+        theirs = await other.attach_kernel(frontend.get_kernel(kernel).connection_file)
+        sleeping = other.execute_code(theirs, SLEEP)
+        assert (await events.until_text("asleep")).execution_id.startswith("external:")
+        handle = frontend.execute_code(kernel, SLEEP.replace("asleep", "ours"))
+        executions = frontend.manager.get(kernel).executions
+        # A limit that counted these seconds would interrupt the code of the other.
+        assert executions.running is None
+        await other.interrupt(theirs)
+        assert (await sleeping).state == "error"
+        await events.until_text("ours")
+        assert executions.running is not None
+        await frontend.interrupt(kernel)
+        await handle
+
+
 async def test_an_interrupted_kernel_that_never_replies(
     frontend: Frontend, events: Events, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
