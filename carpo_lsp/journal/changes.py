@@ -87,6 +87,12 @@ class Changes:
         elif kind == "update" and display_id is not None:
             self._update(output, display_id)
 
+    @property
+    def undo(self) -> bool:
+        """Whether some of what came before is not to be shown any more."""
+        cleared = self._cleared and not self._whole
+        return cleared or self._clear_next or self._moved is not None or bool(self._updates)
+
     def _clear(self) -> None:
         self._cleared = True
         self._clear_next = False

@@ -42,7 +42,8 @@ INTERVAL: Final = 0.05
 """Seconds between two writings of outputs. What is queued or ends is written at once."""
 
 MAX_WAITING: Final = 4 * 1024 * 1024
-"""Bytes of outputs that may wait; then those beyond `SMALL_OUTPUT` bytes go to files at once."""
+"""Bytes of outputs that may wait; then those beyond `SMALL_OUTPUT` bytes go to files at once. From
+half of it on what waits is written without a pause."""
 
 SMALL_OUTPUT: Final = 16 * 1024
 
@@ -251,7 +252,7 @@ class Journal:
             self._note(known, output)
         else:
             changes.add(event)
-        self._wake()
+        self._wake(urgent=self._bytes_waiting > MAX_WAITING // 2)
 
     def _note(self, known: _Known, output: Output) -> None:
         """The file of an output, if it has one, is to be on the disk by the end."""

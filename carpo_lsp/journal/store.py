@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from carpo_lsp.journal.sessions import Session
 
 FILE_LIMIT: Final = 8 * 1024 * 1024
-"""Bytes beyond which a file is written anew without what later lines have undone."""
+"""Bytes beyond which a file is written anew without what later lines have undone, or goes on in
+another one."""
 
 WRITTEN: Final = 32 * 1024 * 1024
 """Bytes a session writes before the bounds of the journal are looked at again."""
@@ -54,13 +55,16 @@ class Store:
         self._root = session.folder.parent
         self._limit = file_limit
         self._numbers: dict[str, int] = {}
+        self._undone: set[str] = set()
+        """The keys of files that may become shorter."""
         self._written = WRITTEN  # the first look is at what earlier sessions have left
 
     def write(
         self, batches: Iterable[Batch], unended: Iterable[Batch], policy: Policy
     ) -> set[Path]:
         """Append lines, and return the files that are to be on the disk, as an execution has ended
-        (see `sessions.to_disk`). `unended` are all that have not. Raises `OSError`."""
+        or a file is full (see `sessions.to_disk`). `unended` are all that have not ended.
+        Raises `OSError`."""
         ended: set[Path] = set()
         by_key: dict[str, list[Batch]] = {}
         for batch in batches:
@@ -73,8 +77,11 @@ class Store:
                 ended |= {self._session.folder, self._session.folder / name}
             ended |= {Path(path) for batch in those for path in batch.files}
             self._written += len(data)
+            if any(batch.changes.undo for batch in those):
+                self._undone.add(key)
             if size > self._limit:
-                self._shorten(key, unended)
+                ended.add(self._session.folder / name)
+                self._make_room(key, size, unended)
         if self._written >= WRITTEN:
             self._written = 0
             prune(self._root, policy, own=self._session.folder)
@@ -85,12 +92,15 @@ class Store:
         self._session.close()
         prune(self._root, policy)
 
-    def _shorten(self, key: str, unended: Iterable[Batch]) -> None:
+    def _make_room(self, key: str, size: int, unended: Iterable[Batch]) -> None:
         """Write a document's file anew, or go on in another when that does not help."""
         name = sessions.file_name(key, self._numbers[key])
-        data = compacted(self._session.folder / name)
-        self._session.replace(name, data)
-        if len(data) > self._limit // 2:
+        if key in self._undone:
+            self._undone.remove(key)
+            data = compacted(self._session.folder / name)
+            self._session.replace(name, data)
+            size = len(data)
+        if size > self._limit // 2:
             self._numbers[key] += 1
             name = sessions.file_name(key, self._numbers[key])
             again = (batch.entry.begin() | {"again": True} for batch in unended if batch.key == key)

@@ -13,10 +13,11 @@ from support import mode, names
 
 from carpo_lsp.journal import reading, sessions
 from carpo_lsp.journal.changes import Changes
-from carpo_lsp.journal.lines import encode, key_of, line
+from carpo_lsp.journal.lines import encode, key_of
 from carpo_lsp.journal.pruning import Policy
 from carpo_lsp.journal.sessions import KeptSpool, Session
 from carpo_lsp.journal.store import Batch, Store
+from carpo_lsp.kernels.events import OutputChanged
 from carpo_lsp.kernels.transcript.spool import Spool
 
 if TYPE_CHECKING:
@@ -144,17 +145,17 @@ def test_a_file_is_shortened_and_goes_on_in_another(tmp_path: Path) -> None:
     store = Store(session, file_limit=2000)
     policy = Policy()
 
-    def write(msg_id: str, words: str, *, wait: bool = False) -> None:
+    def write(msg_id: str, words: str, *, clear: bool = False) -> None:
         batch = Batch(key=KEY, entry=entry(msg_id))
-        if wait:
-            batch.before.append(line("output", msg_id, kind="clear"))
+        if clear:
+            batch.changes.add(OutputChanged("kernel", msg_id, "clear"))
         batch.after.append(printed(msg_id, words))
         store.write([batch], [Batch(key=KEY, entry=running)], policy)
 
     running = entry("1")
     store.write([Batch(key=KEY, entry=running, before=[running.begin()])], [], policy)
     for _ in range(100):
-        write("1", "a" * 100, wait=True)
+        write("1", "a" * 100, clear=True)
     assert [path.name for path in sessions.files(session.folder)] == [NAME], "the last text only"
     for _ in range(20):
         write("1", "b" * 100)
