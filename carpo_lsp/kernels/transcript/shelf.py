@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 BUDGET: Final = 16 * 1024 * 1024
 """Bytes of outputs that are kept in memory, of all executions together."""
 
-CHUNK: Final = 256 * 1024
+CHUNK: Final = 1024 * 1024
 """Bytes from which on a chunk takes no more outputs: what is read from disk for one of them."""
 
 TEXT_LIMIT: Final = 1024 * 1024
