@@ -215,13 +215,22 @@ async def beside_a_flood(lab: Lab) -> AsyncIterator[Subjects]:
         other = await client.start(specName="python3")
         complete = complete_in(client, uri, FEW)
 
-        async def flooded() -> list[float]:
-            async with running(client, other["kernelId"], FLOOD):
-                times = await complete()
-            client.notes.clear()
-            return list(times)
+        def flooded(measure: Measure) -> Measure:
+            async def measured() -> list[float]:
+                async with running(client, other["kernelId"], FLOOD):
+                    times = await measure()
+                client.notes.clear()
+                return list(times)
 
-        yield {OURS: flooded, "without a flood": complete}
+            return measured
+
+        # What the flood takes of the processor, the server cannot give back.
+        with raw.attached(kernel["connectionFile"]) as limit:
+            yield {
+                OURS: flooded(complete),
+                "without a flood": complete,
+                "raw beside it": flooded(complete_raw(limit, FEW)),
+            }
 
 
 STATIC = "import json\njson."
