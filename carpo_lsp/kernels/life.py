@@ -337,6 +337,8 @@ class Life:
             self._turn.cancel()
             await asyncio.wait([self._turn])
             grace = 0.0  # a kernel that is starting has nothing to save
+        if self.ready and not self._connection.owned and not force:
+            await self._questions.take_leave()
         self._end_all("The kernel was shut down.")
         try:
             if force and isinstance(self._connection, Foreign):
@@ -351,6 +353,8 @@ class Life:
         if self._turn is not None and not self._turn.done():
             self._turn.cancel()  # it was only just being taken up
             await asyncio.wait([self._turn])
+        if self.ready:
+            await self._questions.take_leave()
         self._questions.fail(KernelDied("The server has left the kernel."))
         self._executions.leave()
 

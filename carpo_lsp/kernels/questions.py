@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from carpo_lsp.errors import KernelDied, KernelTimeout
 from carpo_lsp.kernels.evaluation import Evaluations
 from carpo_lsp.kernels.events import MessageReceived
 from carpo_lsp.kernels.messages import Message, Request
@@ -103,6 +105,14 @@ class Questions:
         """A new kernel is about to start, of which nothing is known."""
         self.info = None
         self._subshell = None
+
+    async def take_leave(self) -> None:
+        """Have a kernel that goes on without us delete what it has for us alone: a subshell."""
+        subshell, self._subshell = self._subshell, None
+        if subshell is not None:
+            content = {"subshell_id": subshell}
+            with contextlib.suppress(KernelTimeout, KernelDied):
+                await self._ask(Request("control", "delete_subshell_request", content))
 
     def fail(self, error: CarpoError) -> None:
         """No answer will come any more."""

@@ -18,6 +18,7 @@ DEADLINES: Final = {
     "history_request": 10.0,
     "kernel_info_request": 10.0,
     "create_subshell_request": 5.0,
+    "delete_subshell_request": 1.0,
 }
 """Seconds that a kernel has for an answer. A kernel that computes and has no subshells may well
 need them all; some kernels never answer some requests."""

@@ -16,7 +16,8 @@ from support import DEADLINE, FAKE, Events, check_order, fake_spec, is_alive, re
 from carpo_lsp.errors import KernelNotOurs, KernelStartFailed, KernelTimeout
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.elsewhere import attached
-from carpo_lsp.kernels.events import StateChanged
+from carpo_lsp.kernels.events import MessageReceived, StateChanged
+from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -389,3 +390,30 @@ async def test_the_code_of_others_is_interrupted(
         result = await handle
         assert result.error is not None
         assert result.error["ename"] == "KeyboardInterrupt"
+
+
+async def test_nothing_of_ours_stays_in_the_kernel(
+    frontend: Frontend, events: Events, kernel: str
+) -> None:
+    async def subshells() -> list[str]:
+        request = Request("control", "list_subshell_request", {})
+        frontend.send(kernel, request)
+        reply = await events.until(
+            lambda event: (
+                isinstance(event, MessageReceived)
+                and event.message.channel == "control"
+                and event.message.parent_id == request.msg_id
+            )
+        )
+        return list(reply.message.content["subshell_id"])
+
+    before = await subshells()
+    handle = frontend.execute_code(kernel, "input('go? ')")
+    await events.until_input(handle.execution_id)
+    async with Frontend() as other:
+        attached_id = await other.attach_kernel(frontend.get_kernel(kernel).connection_file)
+        assert "input" in (await other.get_completions(attached_id, "inpu", 4)).matches
+        assert len(await subshells()) == len(before) + 1
+    assert await subshells() == before
+    await frontend.provide_stdin(kernel, "gone")
+    await handle
