@@ -15,7 +15,16 @@ import click
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))  # where the tests' own helpers are, as for pytest
 
-from tests.benchmarks import completions, executions, floods, many, rows, starts, table  # noqa: E402
+from tests.benchmarks import (  # noqa: E402
+    completions,
+    executions,
+    floods,
+    many,
+    neovim,
+    rows,
+    starts,
+    table,
+)
 from tests.benchmarks.lab import Lab, jupyter_folders  # noqa: E402
 
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ ROWS: tuple[Row, ...] = (
     *executions.ROWS,
     *floods.ROWS,
     *many.ROWS,
+    *neovim.ROWS,
 )
 
 PEERS = ROOT / ".venv-peers/bin/python"

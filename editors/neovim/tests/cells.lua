@@ -537,6 +537,23 @@ case("a colour scheme keeps the colours", function()
   end
 end)
 
+case("the end of an execution is drawn before other changes would be", function()
+  local _, _, first = script("1")
+  local state = require("carpo.state")
+  local due
+  vim.api.nvim_create_autocmd("User", {
+    pattern = "CarpoExecutionDone",
+    callback = function()
+      due = state.timer:get_due_in()
+    end,
+  })
+  test.run(first[1], "run-cell")
+  test.until_("the end", function()
+    return due
+  end)
+  assert(due <= 10, due)
+end)
+
 case("nothing of the plugin runs while text is typed", function()
   local bufnr, last, first = script("for i in range(100000): print(i)", "x = 1", "2")
   test.run(first[1], "run-all")

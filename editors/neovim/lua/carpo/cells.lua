@@ -1,7 +1,7 @@
 --- Executions in buffers: where their code stands, and when they are drawn.
 ---
 --- Nothing here runs while text is typed: drawing is for what kernels send, twenty times a second
---- at the most, and marks are put right when lines were added or taken away in normal mode.
+--- at the most or when something has ended, and marks are put right when lines were added or taken away in normal mode.
 
 local drawing = require("carpo.drawing")
 local images = require("carpo.images")
@@ -15,8 +15,9 @@ local M = {}
 
 local api = vim.api
 
---- Milliseconds between two drawings.
-local INTERVAL = 50
+--- Milliseconds until a change is drawn, and those between two drawings when something has ended:
+--- the result of a short cell is waited for.
+local INTERVAL, SOON = 50, 10
 
 --- Forget an execution and what is drawn of it.
 ---@param execution carpo.Execution
@@ -204,6 +205,7 @@ end
 
 --- Draw what has changed. Not for others than the timer and tests.
 function M.flush()
+  state.drawn_at = vim.uv.now()
   local dirty = state.dirty
   state.dirty = {}
   for execution in pairs(dirty) do
@@ -219,13 +221,15 @@ end
 
 --- An execution has changed: draw it soon, with whatever else comes until then.
 ---@param execution carpo.Execution
-function M.touch(execution)
+---@param ended? boolean Whether this was the last change.
+function M.touch(execution, ended)
   state.dirty[execution] = true
   if not state.timer then
     state.timer = assert(vim.uv.new_timer())
   end
-  if not state.timer:is_active() then
-    state.timer:start(INTERVAL, 0, vim.schedule_wrap(M.flush))
+  local wait = ended and math.max(0, SOON - (vim.uv.now() - state.drawn_at)) or INTERVAL
+  if not state.timer:is_active() or wait < state.timer:get_due_in() then
+    state.timer:start(wait, 0, vim.schedule_wrap(M.flush))
   end
 end
 

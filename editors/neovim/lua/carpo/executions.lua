@@ -171,7 +171,7 @@ function M.finish(execution, user_expressions)
     state.executions[execution.id] = nil
     execution.take(vim.tbl_extend("force", data, { status = "idle" }))
   else
-    cells.touch(execution)
+    cells.touch(execution, true)
   end
   kernels.emit("CarpoExecutionDone", data)
 end

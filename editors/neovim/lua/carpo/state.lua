@@ -14,6 +14,8 @@ local state = {
   dirty = {},
   ---@type uv.uv_timer_t? Runs while something is to be drawn.
   timer = nil,
+  --- When something was last drawn, by `vim.uv.now()`.
+  drawn_at = 0,
   ---@type carpo.Prompt[] Prompts that wait for the user; the first one is on the screen.
   prompts = {},
   ---@type fun(client: vim.lsp.Client)[] What waits for the server to be ready.
