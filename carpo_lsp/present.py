@@ -29,7 +29,7 @@ SOON: Final = 0.05
 """Seconds after a change of state when it is shown: quick cells change it thrice."""
 
 INTERVAL: Final = 0.3
-"""Seconds between two refreshes at the least."""
+"""Seconds between two refreshes at the least, while something runs or waits to run."""
 
 WRITING: Final = 1.0
 """Seconds between two writings of a results file while something runs."""
@@ -62,6 +62,7 @@ class Presenter:
         """Documents that have been looked at since they were opened."""
         self._unwritten: set[str] = set()
         self._running: dict[str, str] = {}
+        self._unended: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._drawing: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -127,24 +128,29 @@ class Presenter:
         self._progress.on_state(event, done=done)
         if done:
             self._running.pop(event.execution_id, None)
+            self._unended.discard(event.execution_id)
             self._write_now = True
             notices.on_end(self._workspace, event)
         elif event.state == "running":
             self._running[event.execution_id] = uri
         elif event.state == "queued":
+            self._unended.add(event.execution_id)
             if (notebook := self._workspace.documents.notebook_of(uri)) is not None:
                 self._rerun.add(notebook.uri)
-        self._touch(uri, SOON)
+        if done and not self._unended:
+            self._touch(uri, 0.0, pause=SOON)  # somebody waits for it, and nothing else comes
+        else:
+            self._touch(uri, SOON)
 
-    def _touch(self, uri: str, delay: float) -> None:
+    def _touch(self, uri: str, delay: float, pause: float = INTERVAL) -> None:
         self._touched.add(uri)
         self._unwritten.add(uri)
-        self._refresh_within(delay)
+        self._refresh_within(delay, pause)
 
-    def _refresh_within(self, delay: float) -> None:
-        """Refresh what was touched within `delay` seconds, or as soon as a refresh may be."""
+    def _refresh_within(self, delay: float, pause: float = INTERVAL) -> None:
+        """Refresh what was touched within `delay` seconds, but not before `pause` is over."""
         loop = asyncio.get_running_loop()
-        due = max(loop.time() + delay, self._last_refresh + INTERVAL)
+        due = max(loop.time() + delay, self._last_refresh + pause)
         if self._timer is None or due < self._due:
             self._schedule(due)
 

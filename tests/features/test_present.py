@@ -55,6 +55,21 @@ async def test_what_is_declared_is_refreshed(bench: Scripted) -> None:
     assert client.of(PUBLISH) == []
 
 
+async def test_the_last_result_is_shown_at_once(
+    bench: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carpo_lsp.present.SOON", 0.0)
+    monkeypatch.setattr("carpo_lsp.present.INTERVAL", 3600.0)
+    client, _ = present(bench)
+    document = bench.open("a\n")
+    for result in "12":
+        bench.run = lambda code: result  # noqa: B023 - it is called in this round
+        await run(bench, document)
+        await client.until(
+            lambda: client.of(PUBLISH) and client.diagnostics()[0].message == f"→ {result}"  # noqa: B023
+        )
+
+
 async def test_results_are_diagnostics_where_hints_are_switched_off(bench: Scripted) -> None:
     bench.declare(**REFRESHES)
     client, presenter = present(bench)
