@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import re
 import socket
@@ -30,6 +31,8 @@ _CONTENT_LENGTH_AT_END = re.compile(rb"content-length[ \t]*:[ \t]*(\d+)[ \t]*$",
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST_HEADER_LINE = 8192
 _CHUNK = 64 * 1024
+_PIPE = MIB
+"""Bytes that the pipe to a client is to hold."""
 
 
 @attrs.frozen
@@ -269,9 +272,18 @@ async def _connect_output(outbox: Outbox, fd: int) -> None:
         await loop.connect_accepted_socket(lambda: outbox, socket.socket(fileno=os.dup(fd)))
     elif _is_pollable(fd):
         pipe = os.fdopen(os.dup(fd), "wb", buffering=0)
+        _widen(pipe.fileno())
         await loop.connect_write_pipe(lambda: outbox, pipe)
     else:
         outbox.connection_made(_FileTransport(fd, outbox))
+
+
+def _widen(pipe: int) -> None:
+    """Have a pipe take a large message at once, where the system lets us: by default it takes
+    64 KiB, and each 64 KiB of a picture would have to wait for the client to wake up."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # not a pipe, or the user has too many of that size
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 async def _read_file(fd: int, on_data: OnData) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import itertools
 import os
 import pty
@@ -288,6 +289,20 @@ class TestStdio:
                 _write_all(peer.write, frame(b"{}"))
                 async with asyncio.timeout(DEADLINE):
                     await served
+            os.close(peer.write)
+
+    @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes have their size")
+    async def test_a_picture_fits_into_the_pipe(self) -> None:
+        with contextlib.ExitStack() as stack:
+            stdin, stdout, peer = pipes(stack)
+            echo = Echo()
+            written = asyncio.Event()
+            async with running(serve_stdio(echo, stdin=stdin, stdout=stdout)):
+                await echo.connected.wait()
+                echo.outbox.on_drain(written.set)
+                echo.outbox.send(b"x" * 500_000)
+                async with asyncio.timeout(DEADLINE):
+                    await written.wait()  # and nobody reads
             os.close(peer.write)
 
     async def test_cancelling_sends_what_is_queued(self) -> None:
