@@ -81,7 +81,7 @@ class Store:
                 self._undone.add(key)
             if size > self._limit:
                 ended.add(self._session.folder / name)
-                self._make_room(key, size, unended)
+                ended |= self._make_room(key, size, unended)
         if self._written >= WRITTEN:
             self._written = 0
             prune(self._root, policy, own=self._session.folder)
@@ -92,16 +92,19 @@ class Store:
         self._session.close()
         prune(self._root, policy)
 
-    def _make_room(self, key: str, size: int, unended: Iterable[Batch]) -> None:
-        """Write a document's file anew, or go on in another when that does not help."""
+    def _make_room(self, key: str, size: int, unended: Iterable[Batch]) -> set[Path]:
+        """Write a document's file anew, or go on in another when that does not help; returns what
+        is to be on the disk for that."""
         name = sessions.file_name(key, self._numbers[key])
         if key in self._undone:
             self._undone.remove(key)
             data = compacted(self._session.folder / name)
             self._session.replace(name, data)
             size = len(data)
-        if size > self._limit // 2:
-            self._numbers[key] += 1
-            name = sessions.file_name(key, self._numbers[key])
-            again = (batch.entry.begin() | {"again": True} for batch in unended if batch.key == key)
-            self._session.append(name, b"".join(map(encode, again)), sync=True)
+        if size <= self._limit // 2:
+            return set()
+        self._numbers[key] += 1
+        name = sessions.file_name(key, self._numbers[key])
+        again = (batch.entry.begin() | {"again": True} for batch in unended if batch.key == key)
+        self._session.append(name, b"".join(map(encode, again)), sync=False)
+        return {self._session.folder, self._session.folder / name}

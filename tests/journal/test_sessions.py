@@ -168,6 +168,21 @@ def test_a_file_is_shortened_and_goes_on_in_another(tmp_path: Path) -> None:
     session.close()
 
 
+def test_a_full_file_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(tmp_path)
+    store = Store(session, file_limit=2000)
+    monkeypatch.setattr(os, "fsync", pytest.fail)
+    running = Batch(key=KEY, entry=entry("1"))
+    to_disk: set[Path] = set()
+    while len(sessions.files(session.folder)) < 3:
+        batch = Batch(key=KEY, entry=running.entry, before=[printed("1", "b" * 1000)])
+        to_disk |= store.write([batch], [running], Policy())
+    assert set(sessions.files(session.folder)) <= to_disk
+    session.close()
+
+
 def test_big_outputs_go_elsewhere_when_the_folder_does_not_take_them(tmp_path: Path) -> None:
     session = Session(tmp_path / "journal")
     (session.folder / sessions.OUTPUTS).write_text("in the way")
