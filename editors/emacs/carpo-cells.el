@@ -44,13 +44,19 @@
   (define-fringe-bitmap 'carpo-bar [#b00011000] nil nil '(center t)))
 
 (defconst carpo-cells--interval 0.05
-  "Seconds between two drawings.")
+  "Seconds until a change is drawn.")
+
+(defconst carpo-cells--soon 0.01
+  "Seconds until what has ended is drawn: it is waited for.")
 
 (defvar carpo-cells--changed nil
   "Executions that have changed since they were drawn.")
 
 (defvar carpo-cells--timer nil
   "Draws what has changed.")
+
+(defvar carpo-cells--due 0.0
+  "When that is.")
 
 (defun carpo-cells--face (execution)
   "Return the face for the state of EXECUTION."
@@ -127,8 +133,16 @@ the like tell more.")
 (defun carpo-cells--touch (execution)
   "Draw EXECUTION soon, with whatever comes until then."
   (cl-pushnew execution carpo-cells--changed)
-  (unless carpo-cells--timer
-    (setq carpo-cells--timer (run-at-time carpo-cells--interval nil #'carpo-cells-flush))))
+  (let* ((wait (if (carpo-execution-ended-p execution)
+                   carpo-cells--soon
+                 carpo-cells--interval))
+         (due (+ (float-time) wait)))
+    (when (and carpo-cells--timer (< due carpo-cells--due))
+      (cancel-timer carpo-cells--timer)
+      (setq carpo-cells--timer nil))
+    (unless carpo-cells--timer
+      (setq carpo-cells--due due
+            carpo-cells--timer (run-at-time wait nil #'carpo-cells-flush)))))
 
 (defun carpo-cells--of (buffer)
   "Return the executions that are shown in BUFFER."
