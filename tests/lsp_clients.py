@@ -227,13 +227,17 @@ class Wire(Inbox):
         self.hang_up()
         try:
             async with asyncio.timeout(DEADLINE):
+                await asyncio.wait([self._task])
+                if not self._task.cancelled():
+                    self._task.result()  # what the reader has stumbled over says why nothing comes
                 await self.process.wait()
-                await self._task
         finally:
             if self.process.returncode is None:
                 self.process.kill()
-                await self.process.wait()
             self._task.cancel()
+            with contextlib.suppress(RuntimeError):  # the reader has not gone yet
+                await self._reader.read()  # asyncio tells of the end only behind all output
+            await self.process.wait()
 
     # Messages
 
@@ -296,6 +300,17 @@ class Wire(Inbox):
         self._reading.set()
 
     async def _read(self) -> None:
+        try:
+            await self._read_all()
+        except Exception as error:
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(error)
+            raise
+        for future in self._waiting.values():
+            future.cancel()
+
+    async def _read_all(self) -> None:
         while True:
             await self._reading.wait()
             try:
@@ -309,8 +324,6 @@ class Wire(Inbox):
                 self.receive(message)
             else:
                 self.take_answer(message)
-        for future in self._waiting.values():
-            future.cancel()
 
     def receive(self, message: dict[str, Any]) -> None:
         """A request or notification of the server. Requests are not answered."""
