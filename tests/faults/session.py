@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -120,6 +121,7 @@ class Session:
         self._seed = seed
         self._documents = documents
         self._tasks: list[asyncio.Task[None]] = []
+        self._numbers = itertools.count()
 
     def begin(self) -> None:
         works: list[Coroutine[Any, Any, None]] = [self._work(each) for each in self._documents]
@@ -175,7 +177,7 @@ class Session:
 
     async def _run(self, place: Document, cell: Cell) -> str | None:
         """Have a cell run; the id of the execution, or None when the kernel is dead."""
-        execution_id = f"{place.name}-{cell.name}-{len(self.jobs)}"
+        execution_id = f"{place.name}-{cell.name}-{next(self._numbers)}"
         self.jobs[execution_id] = Job(place, cell)
         answer = await self._ask(
             "execute",
