@@ -29,8 +29,7 @@ AnyWire = TypeVar("AnyWire", bound=Wire)
 class Home:
     """The folders of a user; their paths are short, for the sake of ipc addresses."""
 
-    def __init__(self, folder: Path, cache: Path | None = None) -> None:
-        """`cache`: where kernels are killed. Jedi's is spoiled when one is that writes to it."""
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.state, self.runtime, self.tmp, self.work, jupyter = (
             folder / name for name in ("s", "r", "t", "w", "j")
@@ -38,15 +37,18 @@ class Home:
         for each in (self.tmp, self.work):
             each.mkdir()
         fake_spec(jupyter / "kernels" / "fake", display_name="fake", language="fake")
+        # With an empty cache, or one that a killed kernel has spoiled, jedi takes many seconds.
+        profile = folder / "i" / "profile_default"
+        profile.mkdir(parents=True)
+        (profile / "ipython_kernel_config.py").write_text("c.Completer.use_jedi = False\n")
         self.log = folder / LOG
         self.env = {
             "XDG_STATE_HOME": str(self.state),
             "JUPYTER_RUNTIME_DIR": str(self.runtime),
             "JUPYTER_PATH": str(jupyter),
+            "IPYTHONDIR": str(profile.parent),
             "TMPDIR": str(self.tmp),
         }
-        if cache is not None:
-            self.env["XDG_CACHE_HOME"] = str(cache)
 
     async def server(self, kind: type[AnyWire], program: Sequence[str] = SERVER) -> AnyWire:
         """A client of a new server that has these folders."""

@@ -77,12 +77,11 @@ class Plan:
         )
 
 
-async def play(seed: int, folder: Path, cache: Path) -> None:
-    """Play the round of a seed in an empty folder with a short path; `cache` is for the kernels of
-    all rounds."""
+async def play(seed: int, folder: Path) -> None:
+    """Play the round of a seed in an empty folder with a short path."""
     plan = Plan.of(seed)
     log.info("round %d: %s", seed, plan)
-    home = Home(folder, cache)
+    home = Home(folder)
     client = await home.server(Witness)
     try:
         await client.initialize(home.work, options=OPTIONS)

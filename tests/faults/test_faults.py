@@ -24,12 +24,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", range(first, first + rounds))
 
 
-async def test_rounds(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    cache = tmp_path_factory.getbasetemp() / "cache"
+async def test_rounds(seed: int) -> None:
     # Below 108 bytes with all that comes behind it.
     with tempfile.TemporaryDirectory(prefix="cf-") as folder:
         try:
-            await play(seed, Path(folder), cache)
+            await play(seed, Path(folder))
         except BaseException:
             print((Path(folder) / LOG).read_text())  # it goes with the folder
             raise
