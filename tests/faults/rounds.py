@@ -143,8 +143,10 @@ async def _strike(fault: str, home: Home, client: Witness, chance: random.Random
             old = home.watchdogs()
             for process in old:
                 kill(process, signal.SIGKILL)
-            if old:
-                await until(home.watchdogs, GONE, lambda: "no watchdog")
+            if old:  # they may take a moment to go
+                await until(
+                    lambda: set(home.watchdogs()) - set(old), GONE, lambda: "no other watchdog"
+                )
 
 
 def _check_notes(client: Witness) -> None:

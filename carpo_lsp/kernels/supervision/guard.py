@@ -23,7 +23,8 @@ PATIENCE: Final = 2.0
 """Seconds for a watchdog that is no longer needed to leave."""
 
 PACE: Final = 1.0
-"""Seconds between starts of watchdogs that take the place of one that ended too early."""
+"""Seconds between starts of watchdogs that take the place of one that ended too early. The first
+comes at once."""
 
 GIVEN: Final = ".carpo-kept"
 """What the lock of a temporary folder is called when nobody holds it and all is well."""
@@ -100,6 +101,8 @@ class Guard:
         self._kernels: dict[str, bytes] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._replacing: asyncio.Task[None] | None = None
+        self._replaced = -PACE
+        """When a watchdog was last replaced, on the loop's clock."""
         self._leaving: set[asyncio.Task[None]] = set()
 
     def expect(self, connection_file: str) -> None:
@@ -151,11 +154,12 @@ class Guard:
 
     async def _replace(self, watched: subprocess.Popen[bytes]) -> None:
         """Until there is another, a crash of this process would leave its kernels to themselves."""
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
         await process.wait_for_exit(watched.pid, watched.poll)
         log.error("The watchdog is gone; starting another")
-        await asyncio.sleep(begin + PACE - loop.time())  # not ever faster, should it crash
+        clock = asyncio.get_running_loop().time
+        if (pause := self._replaced + PACE - clock()) > 0:
+            await asyncio.sleep(pause)  # not ever faster, should it crash
+        self._replaced = clock()
         self._replacing = None
         self._launch()
 

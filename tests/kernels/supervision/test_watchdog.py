@@ -15,6 +15,7 @@ import psutil
 import pytest
 from support import DEADLINE, FAKE, gone, mode, names
 
+from carpo_lsp.kernels.supervision import guard as guard_module
 from carpo_lsp.kernels.supervision import watchdog
 from carpo_lsp.kernels.supervision.guard import Guard, OwnFolder
 from carpo_lsp.kernels.supervision.watchdog import Kernel, Process, family
@@ -346,7 +347,10 @@ async def test_one_that_was_killed_is_replaced(shell: Shell) -> None:
     await guard.remove("/run/second.json")
 
 
-async def test_one_that_was_killed_is_replaced_also_when_nothing_is_started(shell: Shell) -> None:
+async def test_one_that_was_killed_is_replaced_at_once_also_when_nothing_is_started(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard_module, "PACE", 3600.0)  # for those behind the first
     guard = Guard()
     guard.add("/run/kernel.json", shell(STUBBORN).pid)
     (first,) = watchdogs()
