@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 ENTER: Final = 1.0
 """Seconds an interrupt waits for the kernel to reach the code it is to interrupt."""
 
+OWNERS: Final = 32
+"""Executions, the last ones, that show a display and are told of its updates. A cell that is run
+again shows the display of its earlier runs once more, and these nowhere."""
+
 SETTLE: Final = 0.05
 """Seconds of quiet that end an execution whose output may come after its end."""
 
@@ -336,4 +340,5 @@ class ExecutionQueue:
                     continue
                 if event.execution_id not in owners:
                     owners.append(event.execution_id)
+                    del owners[:-OWNERS]
             self._emit(event)

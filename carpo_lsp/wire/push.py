@@ -72,7 +72,9 @@ class Pusher:
         self._congested = congested
         self._pending: list[Event | _Text] = []
         self._open: dict[str, _Text] = {}
-        self._numbers: Recent[str, int] = Recent(NUMBERED)
+        self._numbers: dict[str, int] = {}
+        """Of the executions that have not ended, the last `seq`."""
+        self._ended: Recent[str, int] = Recent(NUMBERED)
         self._turn: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._urgent = False
@@ -185,9 +187,9 @@ class Pusher:
     def _send(self, event: Event) -> None:
         match event:
             case StateChanged() | OutputChanged():
-                self._introduce(event)
-                number = self._numbers.get(event.execution_id, -1) + 1
-                self._numbers[event.execution_id] = number
+                if not self._introduce(event):
+                    return
+                number = self._number(event)
                 if isinstance(event, OutputChanged):
                     self._notify(protocol.OUTPUT, self._output(event, number))
                 else:
@@ -231,11 +233,23 @@ class Pusher:
                     ),
                 )
 
-    def _introduce(self, event: StateChanged | OutputChanged) -> None:
-        """A client that opts in while code runs has not been told that it was queued."""
-        queued = isinstance(event, StateChanged) and event.state == "queued"
-        if not queued and event.execution_id not in self._numbers:
+    def _introduce(self, event: StateChanged | OutputChanged) -> bool:
+        """A client that opts in while code runs has not been told that it was queued. False for
+        an update of what it was never told of, or so long ago that the number is forgotten."""
+        known = event.execution_id in self._numbers or event.execution_id in self._ended
+        if isinstance(event, OutputChanged) and event.kind == "update":
+            return known
+        if not known and not (isinstance(event, StateChanged) and event.state == "queued"):
             self._send(StateChanged(event.kernel_id, event.execution_id, "queued"))
+        return True
+
+    def _number(self, event: StateChanged | OutputChanged) -> int:
+        name = event.execution_id
+        numbers = self._ended if name in self._ended else self._numbers
+        number = numbers[name] = numbers.get(name, -1) + 1
+        if isinstance(event, StateChanged) and event.state in TERMINAL and numbers is self._numbers:
+            self._ended[name] = self._numbers.pop(name)
+        return number
 
     def _state(self, event: StateChanged, number: int) -> protocol.ExecutionState:
         place = self._workspace.place(event.execution_id)

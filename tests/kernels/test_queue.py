@@ -12,7 +12,7 @@ from support import FAKE, Events, text_of
 from carpo_lsp.errors import ExecutionNotFound, KernelExists, NoInputPending
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels import probe, queue
-from carpo_lsp.kernels.events import StateChanged
+from carpo_lsp.kernels.events import OutputChanged, StateChanged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -186,3 +186,18 @@ async def test_input_goes_to_who_asked(frontend: Frontend, events: Events, kerne
     await events.until(lambda event: getattr(event, "prompt", None) == "b")
     await frontend.provide_stdin(kernel, "second", execution_id="asks")
     assert text_of((await handle).outputs) == "first\nsecond\n"
+
+
+async def test_an_update_goes_to_the_last_that_show_the_display(
+    frontend: Frontend, events: Events, kernel: str
+) -> None:
+    runs = [frontend.execute_code(kernel, "display 1 first") for _ in range(queue.OWNERS + 2)]
+    await runs[-1]
+    update = frontend.execute_code(kernel, "update 1 second")
+    await update
+    updated = [
+        event.execution_id
+        for event in events.all
+        if isinstance(event, OutputChanged) and event.kind == "update"
+    ]
+    assert updated == [run.execution_id for run in runs[2:]]

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from support import DEADLINE
 
@@ -16,7 +17,7 @@ from carpo_lsp.wire.push import Pusher
 from carpo_lsp.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from carpo_lsp.kernels.events import Event
 
@@ -56,9 +57,8 @@ class Client:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async with Frontend() as frontend:
-        yield Client(frontend)
+def client(frontend: Frontend) -> Client:
+    return Client(frontend)
 
 
 def text(text: str, name: str = "stdout", execution_id: str = "e") -> OutputChanged:
@@ -121,6 +121,34 @@ async def test_a_client_that_opts_in_late_is_told_that_code_was_queued(client: C
     ]
     assert client.texts == ["after"]
     assert client.numbers == [0, 1, 2]
+
+
+async def test_numbers_are_never_given_again(
+    frontend: Frontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carpo_lsp.wire.push.NUMBERED", 2)
+    client = Client(frontend)
+
+    def updated(execution_id: str) -> OutputChanged:
+        return attrs.evolve(display("y", execution_id), kind="update", display_id="d")
+
+    for name in ("runs", "first", "second", "third"):
+        client.tell(state("queued", name), state("running", name), display("x", name))
+        if name != "runs":
+            client.tell(state("ok", name))
+    for name in ("runs", "first", "second", "third", "never told of"):
+        client.tell(updated(name))
+    client.tell(state("ok", "runs"))
+    client.pusher.flush()
+    numbers: dict[str, list[int]] = {}
+    for _, params in client.sent:
+        numbers.setdefault(params.execution_id, []).append(params.seq)
+    assert numbers == {
+        "runs": [0, 1, 2, 3, 4],
+        "first": [0, 1, 2, 3],  # it is forgotten
+        "second": [0, 1, 2, 3, 4],
+        "third": [0, 1, 2, 3, 4],
+    }
 
 
 async def test_text_is_not_joined_across_a_display(client: Client) -> None:
