@@ -314,10 +314,18 @@ def test_a_folder_of_our_own(tmp_path: Path) -> None:
 def watchdogs() -> list[int]:
     """The process ids of this process's watchdogs."""
     return [
-        child.pid
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and watchdog.__file__ in child.cmdline()
+        child.pid for child in psutil.Process().children() if watchdog.__file__ in arguments(child)
     ]
+
+
+def arguments(process: psutil.Process) -> list[str]:
+    """Those of a process, none when it has ended."""
+    found: list[str] = []
+    with contextlib.suppress(psutil.Error):
+        # For a moment after its start a process has none yet.
+        while not found and process.status() != psutil.STATUS_ZOMBIE:
+            found = process.cmdline()
+    return found
 
 
 async def test_it_runs_while_there_are_kernels(frontend: Frontend) -> None:
