@@ -1,12 +1,16 @@
-"""The same promises, kept with a kernel that does what it is told and with a real one."""
+"""The same promises, kept with a kernel that does what it is told and with a real one, whichever
+way leads to them: started here, by the connection file of somebody else's, at a Jupyter server."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 import pytest_asyncio
+from jupyter_servers import JUPYTER, TOKEN, serving
 from support import FAKE, Events, check_order, text_of
 
 from carpo_lsp.frontend import Frontend
@@ -20,6 +24,8 @@ from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,12 +116,48 @@ IPYKERNEL = Language(
 )
 
 
+Start = Callable[[Frontend], Awaitable[str]]
+"""Gives a frontend a kernel of a language; its id there."""
+
+
+@contextlib.asynccontextmanager
+async def started(language: Language, folder: Path) -> AsyncIterator[Start]:
+    yield lambda frontend: frontend.start_kernel(**language.start)
+
+
+@contextlib.asynccontextmanager
+async def attached(language: Language, folder: Path) -> AsyncIterator[Start]:
+    async with Frontend() as other:
+
+        async def attach(frontend: Frontend) -> str:
+            theirs = await other.start_kernel(**language.start)
+            return await frontend.attach_kernel(other.get_kernel(theirs).connection_file)
+
+        yield attach
+
+
+@contextlib.asynccontextmanager
+async def served(language: Language, folder: Path, *options: str) -> AsyncIterator[Start]:
+    async with serving(JUPYTER, folder, *options) as server:
+        yield lambda frontend: frontend.attach_server(server.url, token=TOKEN, **language.start)
+
+
+def served_without_subprotocol(
+    language: Language, folder: Path
+) -> AbstractAsyncContextManager[Start]:
+    """JSON in the frames of the websocket, as of old."""
+    return served(language, folder, "--ZMQChannelsWebsocketConnection.kernel_ws_protocol=")
+
+
 @attrs.frozen
 class Running:
     frontend: Frontend
     events: Events
     kernel_id: str
     language: Language
+    start: Start
+    here: bool
+    """Whether the kernel's process is known."""
 
     async def run(self, code: str, **options: Any) -> tuple[dict[str, Any], ...]:
         """The outputs of code that ends as ok."""
@@ -124,26 +166,40 @@ class Running:
         return result.outputs
 
 
-@pytest_asyncio.fixture(
-    scope="module",
-    loop_scope="module",
-    params=[pytest.param(FAKE_KERNEL, id="fake"), pytest.param(IPYKERNEL, id="ipykernel")],
-)
-async def running(request: pytest.FixtureRequest) -> AsyncIterator[Running]:
-    language: Language = request.param
-    async with Frontend() as frontend:
+LOCAL = [
+    pytest.param((FAKE_KERNEL, started), id="fake"),
+    pytest.param((IPYKERNEL, started), id="ipykernel"),
+]
+SERVED = [
+    pytest.param((IPYKERNEL, road), id=name, marks=pytest.mark.needs_jupyter_server)
+    for road, name in ((served, "served"), (served_without_subprotocol, "served-as-json"))
+]
+ATTACHED = [
+    pytest.param((FAKE_KERNEL, attached), id="fake-attached"),
+    pytest.param((IPYKERNEL, attached), id="ipykernel-attached"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[*LOCAL, *ATTACHED, *SERVED])
+async def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    language, road = request.param
+    folder = tmp_path_factory.mktemp("road")
+    async with road(language, folder) as start, Frontend() as frontend:
         events = Events(frontend)
-        kernel_id = await frontend.start_kernel(**language.start)
-        yield Running(frontend, events, kernel_id, language)
+        here = road is started
+        yield Running(frontend, events, await start(frontend), language, start, here)
 
 
 async def test_kernel_info(running: Running) -> None:
     kernel = await running.frontend.get_kernel_info(running.kernel_id)
     assert kernel.status == "idle"
-    assert kernel.owned
-    assert kernel.pid is not None
-    assert kernel.resources is not None
-    assert kernel.resources.rss_bytes > 0
+    if running.here:
+        assert kernel.owned
+        assert kernel.pid is not None
+        assert kernel.resources is not None
+        assert kernel.resources.rss_bytes > 0
     assert kernel.kernel_info is not None
     assert kernel.kernel_info["language_info"]["name"] == kernel.language
     assert running.frontend.get_kernel(running.kernel_id).kernel_info is None
@@ -348,9 +404,11 @@ async def test_a_question_behind_code_is_answered_after_it(running: Running) -> 
     assert events.all.index(end) < max(map(events.all.index, answered))
 
 
+@pytest.mark.parametrize("running", [*LOCAL, *SERVED], indirect=True, scope="module")
 async def test_restart_and_shutdown(running: Running) -> None:
+    """Of a kernel that is ours; those of others are left alone, see test_attach.py."""
     frontend = running.frontend
-    kernel_id = await frontend.start_kernel(**running.language.start)
+    kernel_id = await running.start(frontend)
     before = frontend.get_kernel(kernel_id)
     await frontend.execute_code(kernel_id, running.language.result)
     waiting = frontend.execute_code(kernel_id, running.language.sleep)
@@ -359,7 +417,8 @@ async def test_restart_and_shutdown(running: Running) -> None:
     assert ((await waiting).state, (await queued).state) == ("died", "died")
     after = frontend.get_kernel(kernel_id)
     assert (after.status, after.execution_count, after.pending) == ("idle", 0, 0)
-    assert after.pid not in (None, before.pid)
+    if running.here:
+        assert after.pid not in (None, before.pid)
     assert after.connection_file == before.connection_file
     result = await frontend.execute_code(kernel_id, running.language.result)
     assert (result.state, result.execution_count) == ("ok", 1)
