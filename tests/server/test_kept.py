@@ -165,6 +165,13 @@ class Desk:
             while log.read_bytes().count(what) < times:  # noqa: ASYNC110 - see above
                 await asyncio.sleep(0.02)
 
+    async def until_nothing_is_to_tell(self, entry: Entry) -> None:
+        """Wait until a keeper knows that a server has all it has logged: nothing tells of it."""
+        folder = self.registry.folder(entry.kernel_id)
+        async with asyncio.timeout(60):
+            while any(log.stat().st_size for log in folder.glob("log*")):  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.02)
+
     def keepers(self) -> list[psutil.Process]:
         return [
             each for each in self.processes() if "carpo_lsp.kernels.kept.keeper" in each.cmdline()
@@ -817,6 +824,8 @@ async def test_what_a_full_disk_has_lost_is_told(desk: Desk) -> None:
 async def test_kernels_that_ended_with_the_machine_are_swept(desk: Desk) -> None:
     first = await desk.editor()
     await first.until_done(await desk.run(first, 1))
+    (entry,) = desk.registry.entries()
+    await desk.until_nothing_is_to_tell(entry)
     processes = desk.processes()
     assert len(processes) >= 2
     for process in (psutil.Process(first.process.pid), *processes):
