@@ -16,6 +16,7 @@ import click
 
 from carpo_lsp.cli import logs
 from carpo_lsp.cli.errors import UserError
+from carpo_lsp.cli.heap import return_large_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,6 +138,7 @@ def start_server(
         raise UserError("--token-file is for --tcp alone.")
     logs.configure(log_level, log_file)
     _raise_file_limit()
+    return_large_blocks()
     transport: Transport = serve_stdio
     place = "stdio"
     if tcp is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from carpo_lsp.cli import logs
+from carpo_lsp.cli.heap import return_large_blocks
 from carpo_lsp.cli.signals import Lifetime
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.journal.journal import Journal
@@ -47,5 +48,6 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
+    return_large_blocks()
     logs.configure("warning", Path(sys.argv[sys.argv.index("--log-file") + 1]))
     sys.exit(asyncio.run(main()))
