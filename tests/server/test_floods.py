@@ -165,8 +165,9 @@ async def test_a_hundred_megabytes_in_one_print(spawn: Spawn) -> None:
     text = client.text(execution_id)
     assert len(text) == 100_000_003
     assert (text[0], text[1:-2].strip("x"), text[-2:]) == ("é", "", "!\n")
-    pushed = sum(len(str(params)) for params in client.outputs(execution_id))
-    assert pushed < 20 * MIB
+    # How many there are is up to how fast the client reads.
+    pushed = [len(params["output"]["text"]) for params in client.outputs(execution_id)]
+    assert max(pushed) <= 4 * MIB
     (held,) = (await client.request("carpo/outputs", {"executionId": execution_id}))["executions"]
     assert held["state"] == "ok"
     assert held["outputs"][0]["metadata"]["carpo"]["bytes"] == 100_000_004
