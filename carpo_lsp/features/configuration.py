@@ -70,7 +70,7 @@ def configure(workspace: Workspace) -> None:
 async def _ask(workspace: Workspace) -> None:
     values = await workspace.client.configuration("carpo")
     if values is not None:
-        workspace.configured["configuration"] = values
+        workspace.configured["configuration"] = values or None  # some send a list for nothing
         configure(workspace)
 
 

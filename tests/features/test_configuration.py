@@ -119,6 +119,7 @@ async def test_a_client_without_settings_changes_nothing(
     start(bench, project, {"carpo": {"kernel": {"timeout": 5}}}, ASKED)
     await initialized(bench.workspace, types.InitializedParams())
     assert bench.workspace.settings.kernel.timeout == 5
+    assert bench.messages == []
 
 
 async def test_each_mistake_is_said_once(bench: Scripted, project: Path) -> None:
