@@ -81,12 +81,12 @@ def test_the_last_outputs_are_had_without_reading_the_others(spool: Spool, tmp_p
 def test_many_small_outputs_take_few_files(spool: Spool, tmp_path: Path) -> None:
     shelf = Shelf(spool, budget=BIG)
     outputs = Outputs(shelf)
-    for number in range(20_000):
+    for number in range(60_000):
         outputs.append(text(f"{number}\n", ("stdout", "stderr")[number % 2]))
     assert shelf.held <= BIG
-    assert 4 < len(files(tmp_path)) < 100
-    assert len(outputs) == 20_000
-    assert [int(output["text"]) for output in outputs] == list(range(20_000))
+    assert 10 < len(files(tmp_path)) < 100
+    assert len(outputs) == 60_000
+    assert [int(output["text"]) for output in outputs] == list(range(60_000))
 
 
 def test_text_that_grows_is_joined_whatever_happens_around_it(spool: Spool) -> None:
