@@ -85,8 +85,8 @@ async def wait_for_exit(pid: int, poll: Callable[[], int | None]) -> int:
     """Wait for the end of a process and return its exit code.
 
     `poll` tells it, or None before: for a child `Popen.poll`, which also takes the exit status off
-    the system. Linux tells of the
-    end through a process descriptor; elsewhere the process is looked at ten times a second.
+    the system. Linux tells of the end through a process descriptor; elsewhere the process is looked
+    at ten times a second.
     """
     loop = asyncio.get_running_loop()
     try:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from carpo_lsp.errors import KernelDied, KernelTimeout
+from carpo_lsp.errors import CarpoError
 from carpo_lsp.kernels.evaluation import Evaluations
 from carpo_lsp.kernels.events import MessageReceived
 from carpo_lsp.kernels.messages import Message, Request
@@ -16,7 +16,6 @@ from carpo_lsp.kernels.requests import Requests
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from carpo_lsp.errors import CarpoError
     from carpo_lsp.kernels.events import Event
 
 REMEMBERED: Final = 1000
@@ -111,7 +110,7 @@ class Questions:
         subshell, self._subshell = self._subshell, None
         if subshell is not None:
             content = {"subshell_id": subshell}
-            with contextlib.suppress(KernelTimeout, KernelDied):
+            with contextlib.suppress(CarpoError):
                 await self._ask(Request("control", "delete_subshell_request", content))
 
     def fail(self, error: CarpoError) -> None:
