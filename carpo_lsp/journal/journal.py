@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import logging
 import time
@@ -47,6 +48,12 @@ half of it on what waits is written without a pause."""
 
 SMALL_OUTPUT: Final = 16 * 1024
 
+MAX_STALLED: Final = 64 * 1024 * 1024
+"""Bytes of outputs that may wait while the disk takes nothing; then it counts as out of order."""
+
+CHANGE: Final = 100
+"""Bytes that a waiting output costs besides its content."""
+
 CLOSING: Final = 5.0
 """Seconds the disk has at the end of the program."""
 
@@ -74,8 +81,8 @@ class Journal:
     Lines wait in memory while others are written: one thread at a time writes, so that their order
     is kept, and outputs that are undone meanwhile are never written. What is written is safe from
     the end of this process; another thread brings what has ended to the disk. After a fault of the
-    disk the executions of that moment are given up, which is noted once it takes something again,
-    and the next one is tried again.
+    disk, or when too much waits for it, the executions of that moment are given up, which is noted
+    once it takes something again, and the next one is tried again.
     """
 
     def __init__(self, folder: Path | None = None, policy: Policy | None = None) -> None:
@@ -245,11 +252,14 @@ class Journal:
             # Whoever shows pictures faster than they are written must not fill the memory.
             limit = MAX_OUTPUT if self._bytes_waiting < MAX_WAITING else SMALL_OUTPUT
             output = (self._spool or self._temporary).shrink(event.output, limit)
-            self._bytes_waiting += weight(output)
+            self._bytes_waiting += weight(output) + CHANGE
             if output is not event.output:
                 event = attrs.evolve(event, output=output)
             changes.add(event)
             self._note(known, output)
+            if self._bytes_waiting > MAX_STALLED:
+                self._give_up(OSError(errno.ETIMEDOUT, "the disk takes nothing"))
+                return
         else:
             changes.add(event)
         self._wake(urgent=self._bytes_waiting > MAX_WAITING // 2)
@@ -356,6 +366,7 @@ class Journal:
         self._note_cut((each.key, each.entry) for each in self._running.values())
         self._pending.clear()
         self._running.clear()
+        self._bytes_waiting = 0
         _settle(self._waiting)
         self._waiting = None
         log.warning("The journal cannot be written: %s", error)

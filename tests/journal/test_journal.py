@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from journals import K, entry, read, text
+from journals import K, display, entry, read, text
 from support import DEADLINE, Events, fake_spec, mode, names, read_json
 
 from carpo_lsp.frontend import Frontend
@@ -236,6 +237,41 @@ async def test_a_full_disk_is_noted_when_the_server_ends(root: Path) -> None:
     file.write_bytes(kept)
     await bench.journal.close()
     (cut,) = reading.executions(root).entries.values()
+    assert (reading.ended(cut).error or {})["ename"] == "NotJournaled"
+
+
+async def test_what_waits_for_a_disk_that_takes_nothing_does_not_fill_the_memory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(root)
+    bench.begin("1")
+    await idle(bench.journal)
+    stalled, taken = threading.Event(), module.Store.write
+
+    def write(*args: Any) -> Any:
+        assert stalled.wait(DEADLINE)
+        return taken(*args)
+
+    monkeypatch.setattr(module.Store, "write", write)
+    monkeypatch.setattr(module, "MAX_STALLED", 1024 * 1024)
+    bench.print("1", "written late\n")
+    await until(lambda: bench.journal.unwritten() is bench.journal._under_way is not None)
+    for _ in range(2048):
+        bench.tell(OutputChanged(K, "1", "append", display("x" * 512)))
+    (trouble,) = bench.troubles
+    assert trouble.startswith("The journal cannot be written: the disk takes nothing.")
+    assert bench.journal._pending == {}
+    bench.begin("2")
+    bench.print("2", "kept")
+    bench.end("2")
+    stalled.set()
+    await bench.journal.close()
+    shown = read(root)
+    assert list(shown.values()) == [
+        ("running", [text("written late\n")]),
+        ("ok", [text("kept")]),
+    ]
+    cut, _ = reading.executions(root).entries.values()
     assert (reading.ended(cut).error or {})["ename"] == "NotJournaled"
 
 
