@@ -127,6 +127,17 @@ class Desk:
         ENDINGS[how](client)
         await client.process.wait()
 
+    async def end_with_the_machine(self, client: Wire) -> None:
+        """Kill an editor's server and all that would go on or clean up, at once."""
+        processes = self.processes()
+        assert len(processes) >= 2
+        for process in (psutil.Process(client.process.pid), *processes):
+            process.suspend()
+        for process in (psutil.Process(client.process.pid), *processes):
+            process.send_signal(signal.SIGKILL)
+        for process in processes:
+            await gone(process.pid)
+
     async def carpo(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, stdout and stderr of `carpo-lsp ...`."""
         pipe = asyncio.subprocess.PIPE
@@ -826,14 +837,7 @@ async def test_kernels_that_ended_with_the_machine_are_swept(desk: Desk) -> None
     await first.until_done(await desk.run(first, 1))
     (entry,) = desk.registry.entries()
     await desk.until_nothing_is_to_tell(entry)
-    processes = desk.processes()
-    assert len(processes) >= 2
-    for process in (psutil.Process(first.process.pid), *processes):
-        process.suspend()
-    for process in (psutil.Process(first.process.pid), *processes):
-        process.send_signal(signal.SIGKILL)
-    for process in processes:
-        await gone(process.pid)
+    await desk.end_with_the_machine(first)
     assert len(desk.left()) == 3, "the entry, the connection file, the temporary folder"
     await desk.editor(None)
     assert desk.left() == []
@@ -855,6 +859,20 @@ async def test_what_a_crash_has_left_in_the_registry_is_swept(desk: Desk) -> Non
     os.close(held)
     for name in ("new", "used"):
         desk.registry.forget(name)
+
+
+async def test_what_an_unreadable_entry_does_not_lead_to_is_swept(desk: Desk) -> None:
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    (entry,) = desk.registry.entries()
+    await desk.until_nothing_is_to_tell(entry)
+    await desk.end_with_the_machine(first)
+    folder = desk.registry.folder(entry.kernel_id)
+    (folder / "entry.json").write_text("{")
+    os.utime(folder, (0, 0))
+    assert len(desk.left()) == 3, "the entry, the connection file, the temporary folder"
+    await desk.editor(None)
+    assert desk.left() == []
 
 
 async def test_only_the_user_can_read_what_is_kept(desk: Desk) -> None:

@@ -9,7 +9,9 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 import time
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +20,7 @@ import attrs
 from carpo_lsp.kernels.kept.keeperlog import CURRENT, ENTRY, LOCK, OLDER
 from carpo_lsp.kernels.specs import Spec
 from carpo_lsp.kernels.supervision import watchdog
+from carpo_lsp.kernels.supervision.guard import GIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -165,6 +168,7 @@ class Registry:
         with contextlib.suppress(OSError):
             for folder in tuple(self.root.iterdir()):
                 if _is_abandoned(folder):
+                    _remove_given_away(folder.name)
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _is_worth_telling(self, kernel_id: str) -> bool:
@@ -203,6 +207,17 @@ def _is_abandoned(folder: Path) -> bool:
     if descriptor is not None:
         os.close(descriptor)
     return descriptor is not None
+
+
+def _remove_given_away(kernel_id: str) -> None:
+    """Remove the temporary folder and the connection file of a kernel that is gone, and whose entry
+    does not tell where they are: the folder has a link that is called as the file."""
+    pattern = f"{watchdog.PREFIX}*/kernel-{escape(kernel_id)}.json"
+    for folder in {link.parent for link in Path(tempfile.gettempdir()).glob(pattern)}:
+        with contextlib.suppress(OSError):
+            # Anyone may put a folder there, with a link to any file.
+            if folder.lstat().st_uid == os.getuid() and (folder / GIVEN).exists():
+                watchdog.remove(str(folder))
 
 
 def _is_readable(folder: Path) -> bool:
