@@ -15,10 +15,12 @@ import invariants
 import psutil
 from cells import CELLS
 from home import GONE, Home, kill, until
-from lsp_clients import TERMINAL, below
+from lsp_clients import DEADLINE, TERMINAL, below
 from session import OPTIONS, Document, Session, Witness, attend
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from invariants import Output
     from session import Job
 
@@ -107,8 +109,10 @@ async def play(seed: int, folder: Path) -> None:
         assert plan.fault == "machine" or home.left(swept=False) == []
         kept = {entry.kernel_id for entry in home.kept() if entry.alive}
         # One that is being restarted has been told to end.
-        living = {each for each in session.kept if client.status(each) in ("idle", "busy")}
+        begun = ("starting", "restarting")
+        living = {each for each in session.kept if client.status(each) not in begun}
         assert plan.fault in ("machine", "kernel") or living <= kept
+        assert plan.fault == "keeper" or not session.not_kept
         assert home.journal_problems() == []
         await _look_again(plan, home, session, kept)
         assert home.log_problems() == []
@@ -134,19 +138,22 @@ async def _strike(fault: str, home: Home, client: Witness, chance: random.Random
                 for process in (*below(server.pid), *home.processes()):
                     kill(process, number)
         case "kernel":
-            if kernels := home.kernels():
-                kill(chance.choice(kernels), signal.SIGKILL)
+            kill(chance.choice(await _first(home.kernels)), signal.SIGKILL)
         case "keeper":
-            if keepers := home.keepers():
-                kill(chance.choice(keepers), signal.SIGKILL)
+            kill(chance.choice(await _first(home.keepers)), signal.SIGKILL)
         case "watchdog":
-            old = home.watchdogs()
+            old = await _first(home.watchdogs)
             for process in old:
                 kill(process, signal.SIGKILL)
-            if old:  # they may take a moment to go
-                await until(
-                    lambda: set(home.watchdogs()) - set(old), GONE, lambda: "no other watchdog"
-                )
+            # They may take a moment to go.
+            await until(lambda: set(home.watchdogs()) - set(old), GONE, lambda: "no other watchdog")
+
+
+async def _first(find: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """The processes there are, once there is one: nothing tells of it."""
+    found: list[psutil.Process] = []
+    await until(lambda: found.extend(find()) or found, DEADLINE, lambda: f"none of {find.__name__}")
+    return found
 
 
 def _check_notes(client: Witness) -> None:

@@ -117,6 +117,8 @@ class Session:
         """All that was asked for, by execution id."""
         self.kept: set[str] = set()
         """Ids of the kernels of which the client has been told that they are kept."""
+        self.not_kept: set[str] = set()
+        """Ids of those that were to be, and of which it has been told that they are not."""
         self._home = home
         self._seed = seed
         self._documents = documents
@@ -161,19 +163,21 @@ class Session:
             if chance.random() < 0.3:
                 await self._ask("complete", kernelId=kernel_id, code="al", cursorPos=2)
             if chance.random() < 0.1:
-                await self._restart(kernel_id)
+                await self._restart(kernel_id, keep=place.keep)
             for execution_id in filter(None, ids):
                 await client.until_done(execution_id)
             if None in ids or any(client.states(each)[-1] == "died" for each in ids if each):
-                await self._restart(kernel_id)
+                await self._restart(kernel_id, keep=place.keep)
 
-    async def _restart(self, kernel_id: str) -> None:
+    async def _restart(self, kernel_id: str, *, keep: bool) -> None:
         self.kept.discard(kernel_id)  # it has been told to end, which may be told later
-        self._note_kept(await self._ask("restartKernel", kernelId=kernel_id))
+        kernel = await self._ask("restartKernel", kernelId=kernel_id)
+        if keep:
+            self._note_kept(kernel)
 
     def _note_kept(self, kernel: dict[str, Any] | None) -> None:
-        if kernel is not None and kernel["kept"]:
-            self.kept.add(kernel["kernelId"])
+        if kernel is not None:
+            (self.kept if kernel["kept"] else self.not_kept).add(kernel["kernelId"])
 
     async def _run(self, place: Document, cell: Cell) -> str | None:
         """Have a cell run; the id of the execution, or None when the kernel is dead."""
