@@ -159,6 +159,8 @@ class Transcript:
         if isinstance(event, StateChanged | OutputChanged | InputRequested):
             record = self._records.get(event.execution_id)
             if record is None:
+                if isinstance(event, OutputChanged) and event.kind == "update":
+                    return  # of a display of an execution that has been forgotten
                 code = event.code if isinstance(event, StateChanged) else None
                 record = self.open(event.kernel_id, event.execution_id, code or "")
             record.apply(event)

@@ -187,6 +187,13 @@ def test_old_ended_executions_give_way(
     assert [record.execution_id for record in transcript.records()] == list("aef")
 
 
+def test_an_update_of_what_is_forgotten_opens_no_record(transcript: Transcript) -> None:
+    """It would never end, and a thousand of them would leave no room for those that do."""
+    change = display("new", "d").output
+    transcript.apply(OutputChanged(K, "forgotten", "update", change, "d"))
+    assert transcript.records() == ()
+
+
 def test_what_has_ended_can_be_forgotten(transcript: Transcript, record: Record) -> None:
     transcript.forget(X)
     assert transcript.get(X) is record
