@@ -116,29 +116,50 @@ def _read_entries(
 
 
 def compacted(file: Path, problem: Callable[[str], None] = log.warning) -> bytes:
-    """The lines of a file, without those that later ones have undone."""
+    """The lines of a file, without those that later ones have undone.
+
+    Only what is undone is held as more than bytes: all lines at once would take many times the size
+    of the file.
+    """
+    undone = _undone(file, problem)
     before: dict[str, list[Line]] = {}
     changes: dict[str, Changes] = {}
     after: dict[str, list[Line]] = {}
-    for number, raw in _whole_lines(file):
+    kept = bytearray()
+    for _, raw in _whole_lines(file):
         try:
             line = lines.decode(raw)
             msg_id = line["msg"]
-            if line["type"] == "begin":
+            if msg_id not in undone:
+                kept += raw
+            elif line["type"] == "begin":
                 before.setdefault(msg_id, []).append(line)
                 changes.setdefault(msg_id, Changes(whole="again" not in line))
             elif line["type"] == "output":
                 changes.setdefault(msg_id, Changes()).read(line)
             else:
                 after.setdefault(msg_id, []).append(line)
-        except (ValueError, KeyError) as error:
-            problem(f"{file}:{number}: left out: {error}")
-    parts = []
+        except (ValueError, KeyError):
+            continue  # it has been told
     for msg_id in {**before, **changes, **after}:
         outputs = changes[msg_id].lines(msg_id) if msg_id in changes else ()
-        told = (*before.get(msg_id, ()), *outputs, *after.get(msg_id, ()))
-        parts += [lines.encode(line) for line in told]
-    return b"".join(parts)
+        for told in (*before.get(msg_id, ()), *outputs, *after.get(msg_id, ())):
+            kept += lines.encode(told)
+    return bytes(kept)
+
+
+def _undone(file: Path, problem: Callable[[str], None]) -> set[str]:
+    """The executions of which lines have been undone by later ones. Tells of what is no line."""
+    found = set()
+    for number, raw in _whole_lines(file):
+        try:
+            line = lines.decode(raw)
+            msg_id = line["msg"]
+            if line["type"] == "output" and line["kind"] != "append":
+                found.add(msg_id)
+        except (ValueError, KeyError) as error:
+            problem(f"{file}:{number}: left out: {error}")
+    return found
 
 
 def _whole_lines(file: Path) -> Iterator[tuple[int, bytes]]:
