@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from carpo_lsp.kernels.specs import canonical
 from carpo_lsp.kernels.supervision.usage import Tree
 from carpo_lsp.kernels.transcript.spool import Spool
 from carpo_lsp.kernels.transcript.transcript import Record, Transcript
-from carpo_lsp.workspace.user import servers_of_user
+from carpo_lsp.workspace.user import hosts_of_user, servers_of_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.elsewhere.census import Resident
     from carpo_lsp.kernels.evaluation import Evaluation
     from carpo_lsp.kernels.messages import Request
-    from carpo_lsp.kernels.remote.servers import Offer
+    from carpo_lsp.kernels.offers import Offer
     from carpo_lsp.kernels.specs import Spec
     from carpo_lsp.kernels.state import KernelState
 
@@ -68,6 +69,7 @@ class Frontend:
         self.transcript = Transcript(self.spool)
         self.manager = KernelManager(Joined(self._on_event).take, connect)
         self.manager.servers.by_default = servers_of_user
+        self.manager.hosts.by_default = hosts_of_user
         if journal is not None:
             self.manager.taken_in = journal.written
 
@@ -241,9 +243,17 @@ class Frontend:
         where its server's folders are. Raises `KernelNotFound`."""
         return self.manager.get(kernel_id).local_path(path)
 
+    @property
+    def is_more_elsewhere(self) -> bool:
+        """Whether the user's settings name Jupyter servers, or hosts that are reached by ssh."""
+        return bool(self.manager.servers.named or self.manager.hosts.named)
+
     async def list_remote(self) -> list[Offer]:
-        """What the servers in the user's settings have to offer; see `manager.servers`."""
-        return await self.manager.servers.offers()
+        """What these have to offer; see `manager.servers` and `manager.hosts`."""
+        servers, hosts = await asyncio.gather(
+            self.manager.servers.offers(), self.manager.hosts.offers()
+        )
+        return [*servers, *hosts]
 
     def wait_ready(self, kernel_id: str) -> Coroutine[Any, Any, None]:
         """Wait for a start under way. Raises `KernelNotFound` and, awaited, `KernelStartFailed`
@@ -251,13 +261,18 @@ class Frontend:
         # Looked up now: a start that fails at once takes the kernel off the list.
         return self.manager.get(kernel_id).wait_ready()
 
-    async def list_running(self) -> list[Resident]:
-        """The kernels that run on this machine, be they of another carpo or of other programs, and
-        those of the Jupyter servers in the user's settings."""
-        from carpo_lsp.kernels.elsewhere.census import census, remote_residents
+    async def list_running_here(self) -> list[Resident]:
+        """The kernels that run on this machine, be they of another carpo or of other programs."""
+        from carpo_lsp.kernels.elsewhere.census import census
 
-        here = await census(self.manager.registry, self.manager.context)
-        return [*here, *remote_residents(await self.list_remote())]
+        return await census(self.manager.registry, self.manager.context)
+
+    async def list_running(self) -> list[Resident]:
+        """These, and those of the Jupyter servers and of the hosts in the user's settings."""
+        from carpo_lsp.kernels.elsewhere.census import remote_residents
+
+        here, offers = await asyncio.gather(self.list_running_here(), self.list_remote())
+        return [*here, *remote_residents(offers)]
 
     async def is_running(self, name: str) -> bool:
         """Whether a name is that of a kernel which runs on this machine, or a path."""

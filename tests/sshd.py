@@ -57,8 +57,8 @@ class Sshd:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Sshd]:
     """A server that takes the user who runs the tests; `folder` gets its files."""
-    program = sshd_program()
-    assert program is not None
+    daemon = sshd_program()
+    assert daemon is not None
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd asks for it when it is root's
     runtime = folder / "there"
@@ -104,7 +104,7 @@ def running(folder: Path) -> Iterator[Sshd]:
     )
     (bin_ / "ssh").chmod(0o755)
     process = subprocess.Popen(
-        [program, "-D", "-e", "-f", str(folder / "sshd_config")],
+        [daemon, "-D", "-e", "-f", str(folder / "sshd_config")],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -121,6 +121,26 @@ def running(folder: Path) -> Iterator[Sshd]:
         process.stderr.close()
         drain.wait()
         log.close()
+
+
+@contextlib.contextmanager
+def kernel(server: Sshd) -> Iterator[subprocess.Popen[str]]:
+    """A kernel that was started on the host by hand."""
+    env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(server.runtime)}
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("jupyter")), "kernel", "--kernel=python3"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
+    assert process.stderr is not None
+    try:
+        while "To connect a client" not in process.stderr.readline():
+            assert process.poll() is None
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def _lines(options: dict[str, str]) -> str:

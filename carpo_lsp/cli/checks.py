@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from carpo_lsp.frontend import Frontend
+    from carpo_lsp.kernels.offers import Offer
     from carpo_lsp.kernels.specs import Spec, SpecFinder
 
 SOCKET_PATH: Final = 100
@@ -39,7 +40,7 @@ SOCKET_NAME: Final = len("/carpo-12345678/kernel-5")
 class Finding:
     """Something that was looked at. `fix` is the command that mends what is not ok."""
 
-    check: Literal["folder", "python", "environment", "kernelspec", "server", "start"]
+    check: Literal["folder", "python", "environment", "kernelspec", "server", "host", "start"]
     subject: str
     state: Literal["ok", "warning", "broken"] = "ok"
     message: str
@@ -182,16 +183,23 @@ def _kernelspec(
     return Finding(check="kernelspec", subject=name, state=state, message=message, fix=fix)
 
 
-async def check_servers(frontend: Frontend) -> AsyncIterator[Finding]:
-    """Whether the named Jupyter servers let the user in, and what they have."""
-    for offer in await frontend.list_remote():
-        subject = f"{offer.server.name} ({offer.server.url})"
-        if offer.error is not None:
-            yield Finding(check="server", subject=subject, state="broken", message=offer.error)
-        else:
-            names = ", ".join(spec.name for spec in offer.specs) or "no kernelspec"
-            message = f"{names}; {len(offer.kernels)} running"
-            yield Finding(check="server", subject=subject, message=message)
+async def check_elsewhere(frontend: Frontend) -> AsyncIterator[Finding]:
+    """Whether the named Jupyter servers and hosts let the user in, and what they have."""
+    for offer in await frontend.manager.servers.offers():
+        yield _offer("server", offer)
+    for offer in await frontend.manager.hosts.offers():
+        yield _offer("host", offer)
+
+
+def _offer(check: Literal["server", "host"], offer: Offer) -> Finding:
+    if offer.error is not None:
+        return Finding(
+            check=check, subject=offer.place, state="broken", message=offer.error, fix=offer.hint
+        )
+    names = ", ".join(spec.name for spec in offer.specs) or "no kernelspec"
+    return Finding(
+        check=check, subject=offer.place, message=f"{names}; {len(offer.kernels)} running"
+    )
 
 
 async def check_starts(

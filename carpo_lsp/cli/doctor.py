@@ -102,7 +102,7 @@ async def _findings(frontend: Frontend, seconds: float | None) -> AsyncIterator[
             yield finding
             if spec is not None:
                 startable.append(spec)
-    async for finding in checks.check_servers(frontend):
+    async for finding in checks.check_elsewhere(frontend):
         yield finding
     if seconds is not None:
         async for finding in checks.check_starts(frontend, startable, seconds):

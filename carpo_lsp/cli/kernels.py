@@ -24,14 +24,14 @@ def kernels(running: bool, as_json: bool) -> int:
     """List the kernels there are.
 
     These are the installed Jupyter kernels, the Python environments in and above the current
-    folder, and the kernels of the Jupyter servers in your settings.
+    folder, and the kernels of the Jupyter servers and of the hosts in your settings.
     NAME, PATH and LANGUAGE are what `carpo-lsp run --kernel` takes. With --json each kernel is an
     object with name, specPath, displayName, language, interruptMode and origin, as in the
     `carpo/listKernelSpecs` request of the language server.
 
     With --running these are the kernels that run: those that go on without an editor, which
     `carpo-lsp stop` ends, those of editors, and those that other programs have started, by their
-    connection files in Jupyter's runtime folder or by your Jupyter servers. Each
+    connection files in Jupyter's runtime folder, by your Jupyter servers or on your hosts. Each
     is an object with kernelId, displayName, language, pid, state (idle, busy, ended, unknown),
     rssBytes, documents, since, servers (process ids), kept, ours and connectionFile.
     """
@@ -44,7 +44,7 @@ def kernels(running: bool, as_json: bool) -> int:
 
     frontend = Frontend()
     specs = frontend.list_kernel_specs(near=[Path.cwd()])
-    if frontend.manager.servers.named:
+    if frontend.is_more_elsewhere:
         specs += asyncio.run(_remote_specs(frontend))
     if as_json:
         click.echo(json.dumps(to_wire(specs), indent=2, ensure_ascii=False))
@@ -56,7 +56,7 @@ def kernels(running: bool, as_json: bool) -> int:
 
 
 async def _remote_specs(frontend: Frontend) -> list[KernelSpec]:
-    """Those of named Jupyter servers; which one cannot be asked is said on stderr."""
+    """Those of named Jupyter servers and hosts; which one cannot be asked is said on stderr."""
     async with frontend:
         offers = await frontend.list_remote()
     for offer in offers:

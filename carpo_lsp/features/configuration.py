@@ -61,6 +61,7 @@ def configure(workspace: Workspace) -> None:
         )
     named = user_settings.servers(workspace.settings.servers, wrong)
     workspace.frontend.manager.servers.name(named)
+    workspace.frontend.manager.hosts.name(user_settings.hosts(workspace.settings.hosts))
     for problem in (*problems, *wrong):
         workspace.client.show_once(f"carpo settings: {problem}")
     if workspace.settings.results != before:

@@ -18,10 +18,11 @@ from carpo_lsp.kernels.elsewhere import addresses
 from carpo_lsp.kernels.specs import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Iterable, Iterator
 
     from carpo_lsp.documents.document import Document
     from carpo_lsp.kernels.kept.registry import Entry
+    from carpo_lsp.kernels.offers import Offer
     from carpo_lsp.kernels.specs import Spec
     from carpo_lsp.protocol import Kernel
     from carpo_lsp.workspace.workspace import Workspace
@@ -43,7 +44,7 @@ class Option:
     spec: Spec | None = None
     environment: environments.Environment | None = None
     remote_id: str | None = None
-    """That of a kernel which runs on the server of `spec`."""
+    """That of a kernel which runs on the Jupyter server of `spec`."""
     other: str | None = None
     """The name of a kernel that others have started, on this machine or on one reached by ssh."""
 
@@ -61,8 +62,9 @@ def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
     """
     document, language, name = _read(workspace, arguments)
     options = list(_options(workspace, document, language))
-    remote = bool(workspace.frontend.manager.servers.named)
-    if name is not None and not (remote and "@" in name):
+    servers = workspace.frontend.manager.servers
+    on_server = name is not None and "@" in name and not name.startswith(addresses.SCHEME)
+    if name is not None and not (servers.named and on_server):
         try:
             found = _find(options, name)
         except InvalidParams as unknown:
@@ -70,7 +72,8 @@ def select_kernel(workspace: Workspace, arguments: list[Any]) -> Coroutine[Any, 
         return _take(workspace, document, language, found)
 
     async def ask() -> None:
-        options.extend(await _remote_options(workspace, language))
+        offers = await (workspace.frontend.list_remote() if name is None else servers.offers())
+        options.extend(_remote_options(workspace, language, offers))
         if name is not None:
             await _take(workspace, document, language, _find(options, name))
             return
@@ -116,7 +119,7 @@ async def _other_options(workspace: Workspace, language: str) -> list[Option]:
             frozenset({each.kernel_id, each.connection_file}),
             other=each.connection_file,
         )
-        for each in await workspace.frontend.list_running()
+        for each in await workspace.frontend.list_running_here()
         if not each.kept
         and each.connection_file not in used
         and canonical(each.language) == canonical(language)
@@ -185,27 +188,31 @@ def _options(workspace: Workspace, document: Document, language: str) -> Iterato
         yield Option(title, frozenset({spec.name, spec.path, spec.display_name}), spec=spec)
 
 
-async def _remote_options(workspace: Workspace, language: str) -> list[Option]:
-    """What named servers have for a language; that one cannot be asked is told."""
-    frontend = workspace.frontend
-    used = {kernel.remote_kernel_id for kernel in frontend.list_kernels()}
-    running: list[Option] = []
+def _remote_options(
+    workspace: Workspace, language: str, offers: Iterable[Offer]
+) -> Iterator[Option]:
+    """What named servers and hosts have for a language, running ones first; that one cannot be
+    asked is told."""
+    used = {kernel.remote_kernel_id for kernel in workspace.frontend.list_kernels()}
     to_start: list[Option] = []
-    for offer in await frontend.list_remote():
+    for offer in offers:
         if offer.error is not None:
             workspace.client.show_message(offer.error, MessageType.Warning)
         specs = {spec.name: spec for spec in offer.specs if spec.serves(language)}
         for kernel in offer.kernels:
-            spec = specs.get(f"{kernel.spec_name}@{offer.server.title}")
+            spec = specs.get(kernel.spec_name)
             if spec is None or kernel.kernel_id in used:
                 continue
             title = f"{spec.display_name}, running ({kernel.state}, {kernel.kernel_id})"
-            names = frozenset({kernel.kernel_id, f"{kernel.kernel_id}@{offer.server.title}"})
-            running.append(Option(title, names, spec=spec, remote_id=kernel.kernel_id))
+            names = frozenset({kernel.kernel_id, kernel.name})
+            if spec.server:
+                yield Option(title, names, spec=spec, remote_id=kernel.kernel_id)
+            else:
+                yield Option(title, names, other=kernel.name)
         for spec in specs.values():
             title = f"{spec.display_name} [{spec.name}]"
             to_start.append(Option(title, frozenset({spec.name}), spec=spec))
-    return [*running, *to_start]
+    yield from to_start
 
 
 def _title_of_running(kernel: Kernel) -> str:

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 def list_kernel_specs(
     workspace: Workspace, params: protocol.ListKernelSpecsParams
 ) -> protocol.ListKernelSpecsResult | Coroutine[Any, Any, protocol.ListKernelSpecsResult]:
-    """At once, unless there are servers to be asked as well."""
+    """At once, unless there are servers or hosts to be asked as well."""
     frontend = workspace.frontend
     specs = frontend.list_kernel_specs(near=workspace.root_paths)
-    if not frontend.manager.servers.named:
+    if not frontend.is_more_elsewhere:
         return protocol.ListKernelSpecsResult(specs=tuple(specs))
 
     async def with_remote() -> protocol.ListKernelSpecsResult:

@@ -114,7 +114,15 @@ class Connection(Protocol):
 
 
 @runtime_checkable
-class Remote(Protocol):
+class Elsewhere(Protocol):
+    """What a connection can do besides when the kernel has other files than this machine."""
+
+    def local_path(self, path: str) -> str:
+        """What a path there is called on this machine; itself where nothing else is set."""
+
+
+@runtime_checkable
+class Remote(Elsewhere, Protocol):
     """What a connection has besides when a network is between this process and the kernel."""
 
     remote_id: str | None
@@ -130,9 +138,6 @@ class Remote(Protocol):
     @property
     def server_url(self) -> str:
         """Where its server is."""
-
-    def local_path(self, path: str) -> str:
-        """What a path there is called on this machine; itself where nothing else is set."""
 
     @property
     def on_link(self) -> Callable[[str, Cause], None]:

@@ -14,6 +14,7 @@ import attrs
 from carpo_lsp.errors import KernelExists, KernelNotFound
 from carpo_lsp.kernels.connection import Keep
 from carpo_lsp.kernels.elsewhere.addresses import check_host
+from carpo_lsp.kernels.elsewhere.known import Hosts
 from carpo_lsp.kernels.events import Event, StatusChanged
 from carpo_lsp.kernels.kept.registry import Registry
 from carpo_lsp.kernels.remote.servers import Servers
@@ -103,6 +104,7 @@ class KernelManager:
     def __init__(self, emit: Callable[[Event], None], connect: Connect | None = None) -> None:
         self.specs = SpecFinder()
         self.servers = Servers()
+        self.hosts = Hosts()
         self.registry = Registry()
         """Those that are kept, by this process and by others."""
         self.bound: Callable[[str], tuple[Bound, ...]] = lambda kernel_id: ()
@@ -363,7 +365,8 @@ class KernelManager:
     def _connect_ssh(self, host: str, on_message: OnMessage, **options: Any) -> Connection:
         from carpo_lsp.kernels.elsewhere.tunnel import SshConnection
 
-        return SshConnection(host, on_message, context=self.context, **options)
+        found = self.hosts.find(host)
+        return SshConnection(found, on_message, context=self.context, **options)
 
     async def _beat(self, connection_file: str) -> bool | None:
         from carpo_lsp.kernels.supervision.heartbeat import beat

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp import protocol
 from carpo_lsp.errors import CarpoError, KernelDied, KernelNotOurs, KernelTimeout
-from carpo_lsp.kernels.connection import Keep, Keepable, Remote, Work
+from carpo_lsp.kernels.connection import Elsewhere, Keep, Keepable, Remote, Work
 from carpo_lsp.kernels.events import Cause, Event, KernelStatus, StatusChanged
 from carpo_lsp.kernels.life import GRACE, Life
 from carpo_lsp.kernels.questions import Questions
@@ -166,8 +166,8 @@ class KernelState:
 
     def local_path(self, path: str) -> str:
         """What a path that the kernel has told is called on this machine, as far as that is set."""
-        remote = self._connection if isinstance(self._connection, Remote) else None
-        return remote.local_path(path) if remote is not None else path
+        elsewhere = self._connection if isinstance(self._connection, Elsewhere) else None
+        return elsewhere.local_path(path) if elsewhere is not None else path
 
     @property
     def kept(self) -> bool:

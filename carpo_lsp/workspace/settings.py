@@ -154,6 +154,15 @@ class Server:
 
 
 @attrs.frozen(kw_only=True)
+class Host:
+    """A host that is [reached by ssh](other-kernels.md#by-ssh), by the name that ssh has for it:
+    its kernels are listed with those of this machine. An empty object will do."""
+
+    paths: dict[str, str] = attrs.field(factory=dict)
+    """Folders of this machine, and what the same folders are called there."""
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """All settings. Wire names are camelCase: `carpo.output.maxPushBytes`."""
 
@@ -163,6 +172,7 @@ class Settings:
     results: Results = attrs.field(factory=Results)
     journal: Journal = attrs.field(factory=Journal)
     servers: dict[str, Server] = attrs.field(factory=dict)
+    hosts: dict[str, Host] = attrs.field(factory=dict)
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ import attrs
 
 from carpo_lsp.errors import ServerFailed
 from carpo_lsp.files import read_text
+from carpo_lsp.kernels.elsewhere.known import Host
 from carpo_lsp.kernels.remote.address import server_at
 from carpo_lsp.kernels.remote.secrets import Secret
 from carpo_lsp.workspace import settings
@@ -17,6 +18,7 @@ from carpo_lsp.workspace import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from carpo_lsp.kernels.folders import Pairs
     from carpo_lsp.kernels.remote.address import Server
 
 NAME = "carpo.toml"
@@ -48,11 +50,28 @@ def read_user() -> tuple[settings.Layer | None, list[str]]:
 
 def servers_of_user() -> list[Server]:
     """The Jupyter servers in the user's file; what is wrong with it is left to an editor to say."""
+    return list(servers(_settings_of_user().servers, []))
+
+
+def hosts_of_user() -> list[Host]:
+    """The hosts in the user's file."""
+    return list(hosts(_settings_of_user().hosts))
+
+
+def _settings_of_user() -> settings.Settings:
     layer, _ = read_user()
-    if layer is None:
-        return []
-    found, _ = settings.read(layer)
-    return list(servers(found.servers, []))
+    found, _ = settings.read(*([layer] if layer is not None else []))
+    return found
+
+
+def hosts(given: dict[str, settings.Host]) -> Iterator[Host]:
+    """The hosts that are set."""
+    for name, each in given.items():
+        yield Host(name=name, paths=_pairs(each.paths))
+
+
+def _pairs(paths: dict[str, str]) -> Pairs:
+    return tuple((str(Path(here).expanduser()), there) for here, there in paths.items())
 
 
 def servers(given: dict[str, settings.Server], problems: list[str]) -> Iterator[Server]:
@@ -77,8 +96,6 @@ def servers(given: dict[str, settings.Server], problems: list[str]) -> Iterator[
             name=name,
             secret=secret,
             ca_file=str(Path(each.ca_file).expanduser()) if each.ca_file else None,
-            paths=tuple(
-                (str(Path(here).expanduser()), there) for here, there in each.paths.items()
-            ),
+            paths=_pairs(each.paths),
             env=tuple(each.env.items()),
         )

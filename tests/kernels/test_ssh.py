@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -45,19 +44,8 @@ def _ssh(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def there(server: Sshd) -> Iterator[subprocess.Popen[str]]:
     """A kernel that was started on the host by hand."""
-    env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(server.runtime)}
-    process = subprocess.Popen(
-        [program("jupyter"), "kernel", "--kernel=python3"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=env,
-    )
-    assert process.stderr is not None
-    while "To connect a client" not in process.stderr.readline():
-        assert process.poll() is None
-    yield process
-    process.terminate()
-    process.communicate()
+    with sshd.kernel(server) as process:
+        yield process
 
 
 async def test_a_kernel_is_started_there(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from carpo_lsp.kernels.kept.link import KeeperStatus
     from carpo_lsp.kernels.kept.registry import Entry, Registry
-    from carpo_lsp.kernels.remote.servers import Offer
+    from carpo_lsp.kernels.offers import Offer
 
 log = logging.getLogger(__name__)
 
@@ -64,19 +64,19 @@ class Resident:
     ours: bool
     """Whether carpo has started it."""
     connection_file: str
-    """Empty for a kernel of a Jupyter server."""
+    """Empty for a kernel that is elsewhere."""
 
 
 def remote_residents(offers: Iterable[Offer]) -> Iterator[Resident]:
-    """The kernels of Jupyter servers, by the names that they have here."""
+    """The kernels of Jupyter servers and of hosts, by the names that they have here."""
     for offer in offers:
         if offer.error is not None:
             log.warning("%s", offer.error)
         specs = {spec.name: spec for spec in offer.specs}
         for kernel in offer.kernels:
-            spec = specs.get(f"{kernel.spec_name}@{offer.server.title}")
+            spec = specs.get(kernel.spec_name)
             yield Resident(
-                kernel_id=f"{kernel.kernel_id}@{offer.server.title}",
+                kernel_id=kernel.name,
                 display_name=spec.display_name if spec is not None else kernel.spec_name,
                 language=spec.language if spec is not None else "",
                 pid=None,

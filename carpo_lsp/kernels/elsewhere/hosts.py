@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import KernelStartFailed
-from carpo_lsp.kernels.elsewhere.addresses import make_spec
+from carpo_lsp.kernels.elsewhere.addresses import SCHEME, make_spec
 from carpo_lsp.kernels.elsewhere.attached import check_fields
 from carpo_lsp.kernels.elsewhere.existing import NEWEST, kernel_id_of
 from carpo_lsp.kernels.elsewhere.ssh import JUPYTER, run
+from carpo_lsp.kernels.offers import Offer, Offered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +83,26 @@ async def specs(host: str) -> list[Spec]:
         return [_spec(host, name, each["spec"]) for name, each in sorted(listed.items())]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KernelStartFailed(f"The kernelspecs of {host} cannot be read: {error}") from error
+
+
+async def offer(host: str) -> Offer:
+    """What a host has to offer."""
+    try:
+        found, files = await asyncio.gather(specs(host), running(host))
+    except KernelStartFailed as error:
+        return Offer(place=f"{SCHEME}{host}", error=error.message, hint=error.data.get("hint"))
+    return Offer(
+        place=f"{SCHEME}{host}",
+        specs=tuple(found),
+        kernels=tuple(
+            Offered(
+                kernel_id=kernel_id_of(path),
+                name=f"{SCHEME}{host}/{kernel_id_of(path)}",
+                spec_name=f"{SCHEME}{host}/{content.get('kernel_name') or ''}",
+            )
+            for path, content in files.items()
+        ),
+    )
 
 
 def _spec(host: str, name: str, content: Mapping[str, Any]) -> Spec:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import zmq
 
+    from carpo_lsp.kernels.elsewhere.known import Host
     from carpo_lsp.kernels.specs import Spec
 
 FAREWELL: Final = 1.0
@@ -67,7 +68,7 @@ class SshConnection:
 
     def __init__(
         self,
-        host: str,
+        host: Host,
         on_message: OnMessage,
         *,
         context: zmq.Context[Any],
@@ -78,13 +79,14 @@ class SshConnection:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.owned = spec is not None
-        self._host = host
+        self._there = host
+        self._host = host.name
         self._on_message = on_message
         self._context = context
         self._name = name
         self._spec = spec
         self._kernel_id = kernel_id
-        self._cwd = cwd
+        self._cwd = host.there(cwd) if cwd is not None else None
         self._env = dict(env or {})
         self._by_message = False
         """Whether a kernel of ours is interrupted by a message."""
@@ -98,6 +100,9 @@ class SshConnection:
     def connection_file(self) -> str | None:
         """That of this end of the tunnel, which other clients here may use as well."""
         return self._inner.connection_file if self._inner is not None else None
+
+    def local_path(self, path: str) -> str:
+        return self._there.here(path)
 
     async def start(self) -> Running | None:
         if self._spec is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import attrs
 
 from carpo_lsp.errors import ServerFailed
+from carpo_lsp.kernels import folders
 from carpo_lsp.kernels.remote.secrets import Secret
 
 PAGES: Final = re.compile(r"/(lab|tree|lab/(tree|workspaces)/.*|(tree|notebooks|doc)/.*)/?$")
@@ -27,9 +27,7 @@ class Server:
     secret: Secret = attrs.field(factory=Secret)
     ca_file: str | None = None
     """Certificates of the authorities that may vouch for it; None for those of the system."""
-    paths: tuple[tuple[str, str], ...] = ()
-    """Folders here, and what the same folders are called where its kernels run."""
-
+    paths: folders.Pairs = ()
     env: tuple[tuple[str, str], ...] = ()
     """What a gateway is to have in the environment of kernels that it starts."""
 
@@ -44,19 +42,11 @@ class Server:
 
     def there(self, path: str) -> str | None:
         """What a path of this machine is called where the kernels run; None where it is not."""
-        return _moved(path, self.paths)
+        return folders.there(path, self.paths)
 
     def here(self, path: str) -> str | None:
         """What a path of the kernels' machine is called here; None where it is not."""
-        return _moved(path, tuple((there, here) for here, there in self.paths))
-
-
-def _moved(path: str, folders: tuple[tuple[str, str], ...]) -> str | None:
-    """A path with the longest folder it is in replaced."""
-    for folder, other in sorted(folders, key=lambda pair: -len(pair[0])):
-        if PurePosixPath(path).is_relative_to(folder):
-            return str(PurePosixPath(other) / PurePosixPath(path).relative_to(folder))
-    return None
+        return folders.here(path, self.paths)
 
 
 def server_at(url: str, *, token: str | None = None) -> Server:

@@ -7,31 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import ServerFailed
+from carpo_lsp.kernels.offers import Offer, Offered, in_time
 from carpo_lsp.kernels.remote.address import Server, server_at
 from carpo_lsp.kernels.specs import Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from carpo_lsp.kernels.remote.api import Api, RemoteKernel
+    from carpo_lsp.kernels.remote.api import Api
 
 
 LOOK: Final = 4.0
 """Seconds that a server has to tell what there is, for somebody who waits to choose."""
-
-
-@attrs.frozen(kw_only=True)
-class Offer:
-    """What a server has to offer, or why it has nothing."""
-
-    server: Server
-    specs: tuple[Spec, ...] = ()
-    """As those of this machine, and named `NAME@SERVER`."""
-    kernels: tuple[RemoteKernel, ...] = ()
-    """Those that run, as far as the server tells."""
-    error: str | None = None
 
 
 class Servers:
@@ -117,38 +105,35 @@ class Servers:
         raise api.no_spec(wanted, (spec.name for spec in specs))
 
     async def offers(self, seconds: float = LOOK) -> list[Offer]:
-        """What the named servers have to offer, in the order of the settings; of one that takes
-        more than some seconds only that."""
-
-        async def in_time(server: Server) -> Offer:
-            try:
-                async with Deadline(seconds):
-                    return await self.offer(server)
-            except TimeoutError:
-                error = f"{server.title} did not answer within {seconds:g} s."
-                return Offer(server=server, error=error)
-
-        return list(await asyncio.gather(*map(in_time, self.named)))
+        """What the named servers have to offer, in the order of the settings."""
+        asked = (in_time(each.title, seconds, self.offer(each)) for each in self.named)
+        return list(await asyncio.gather(*asked))
 
     async def offer(self, server: Server) -> Offer:
         """What one server has to offer."""
         from carpo_lsp.kernels.remote.api import Refused
 
-        api = self.api(server)
+        api, place = self.api(server), f"{server.name} ({server.url})"
         try:
             specs, _ = await api.specs()
+            try:
+                kernels = await api.kernels()
+            except Refused:
+                kernels = []  # gateways list none unless they are told to
         except ServerFailed as error:
-            return Offer(server=server, error=error.message)
-        try:
-            kernels = await api.kernels()
-        except Refused:
-            kernels = []  # gateways list none unless they are told to
-        except ServerFailed as error:
-            return Offer(server=server, error=error.message)
+            return Offer(place=place, error=error.message, hint=error.data.get("hint"))
         return Offer(
-            server=server,
+            place=place,
             specs=tuple(of_server(spec, server) for spec in specs),
-            kernels=tuple(kernels),
+            kernels=tuple(
+                Offered(
+                    kernel_id=kernel.kernel_id,
+                    name=f"{kernel.kernel_id}@{server.title}",
+                    spec_name=f"{kernel.spec_name}@{server.title}",
+                    state=kernel.state,
+                )
+                for kernel in kernels
+            ),
         )
 
     async def close(self) -> None:

@@ -1,0 +1,67 @@
+"""The commands with a host that is named in the user's file of settings: a real server, here."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+import sshd
+from sshd import HOST, STRANGER
+from support import DEADLINE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cli_program import Program
+
+pytestmark = pytest.mark.needs_sshd
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
+    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _named(program: Program, server: sshd.Sshd, tmp_path: Path) -> Iterator[None]:
+    """One host that lets the user in, and one that does not."""
+    config = tmp_path / "config" / "carpo-lsp" / "carpo.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"[hosts.{HOST}]\n[hosts.{STRANGER}]\n")
+    path = f"{server.bin}:{program.env['PATH']}"
+    program.env |= {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PATH": path}
+    yield
+    psutil.wait_procs(server.sessions(), timeout=DEADLINE)
+
+
+def test_the_lists_have_what_the_host_has(program: Program, server: sshd.Sshd) -> None:
+    done = program.run("kernels", "--json")
+    assert done.returncode == 0
+    specs = {spec["name"]: spec for spec in json.loads(done.stdout)}
+    assert specs[f"ssh:{HOST}/python3"]["language"] == "python"
+    assert done.stderr.startswith("carpo-lsp: ssh cannot reach stranger: ")
+    with sshd.kernel(server):
+        listed = json.loads(program.run("kernels", "--running", "--json").stdout)
+        (row,) = (each for each in listed if each["kernelId"].startswith(f"ssh:{HOST}/"))
+        assert (row["language"], row["ours"]) == ("python", False)
+        done = program.run("execute", row["kernelId"], "print('there')")
+        assert (done.returncode, done.stdout) == (0, "there\n"), done.stderr
+
+
+def test_the_doctor_looks_at_hosts(program: Program) -> None:
+    done = program.run("doctor", "--no-start", "--json")
+    found = {
+        finding["subject"]: finding
+        for finding in json.loads(done.stdout)
+        if finding["check"] == "host"
+    }
+    assert found[f"ssh:{HOST}"]["state"] == "ok"
+    assert f"ssh:{HOST}/python3" in found[f"ssh:{HOST}"]["message"]
+    bad = found[f"ssh:{STRANGER}"]
+    assert bad["state"] == "broken"
+    assert "ssh -o BatchMode=yes" in bad["fix"]
+    assert done.returncode == 1
