@@ -1,17 +1,21 @@
 """The same promises, kept with a kernel that does what it is told and with a real one, whichever
-way leads to them: started here, by the connection file of somebody else's, at a Jupyter server."""
+way leads to them: started here, by the connection file of somebody else's, at a Jupyter server or a
+gateway, by ssh."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import psutil
 import pytest
 import pytest_asyncio
-from jupyter_servers import JUPYTER, TOKEN, serving
-from support import FAKE, Events, check_order, text_of
+import sshd
+from jupyter_servers import ENTERPRISE, GATEWAY, JUPYTER, Kind, serving
+from support import DEADLINE, FAKE, Events, check_order, text_of
 
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.events import (
@@ -137,9 +141,16 @@ async def attached(language: Language, folder: Path) -> AsyncIterator[Start]:
 
 
 @contextlib.asynccontextmanager
-async def served(language: Language, folder: Path, *options: str) -> AsyncIterator[Start]:
-    async with serving(JUPYTER, folder, *options) as server:
-        yield lambda frontend: frontend.attach_server(server.url, token=TOKEN, **language.start)
+async def served(
+    language: Language, folder: Path, *options: str, kind: Kind = JUPYTER
+) -> AsyncIterator[Start]:
+    async with serving(kind, folder, *options) as server:
+
+        async def start(frontend: Frontend) -> str:
+            frontend.manager.servers.name([server.named])
+            return await frontend.attach_server(kind.name, **language.start)
+
+        yield start
 
 
 def served_without_subprotocol(
@@ -147,6 +158,15 @@ def served_without_subprotocol(
 ) -> AbstractAsyncContextManager[Start]:
     """JSON in the frames of the websocket, as of old."""
     return served(language, folder, "--ZMQChannelsWebsocketConnection.kernel_ws_protocol=")
+
+
+@contextlib.asynccontextmanager
+async def by_ssh(language: Language, folder: Path) -> AsyncIterator[Start]:
+    with sshd.running(folder) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(server.bin), prepend=":")
+        name = f"ssh:{sshd.HOST}/{language.start['spec_name']}"
+        yield lambda frontend: frontend.start_kernel(spec_name=name)
+        psutil.wait_procs(server.sessions(), timeout=DEADLINE)
 
 
 @attrs.frozen
@@ -174,13 +194,24 @@ SERVED = [
     pytest.param((IPYKERNEL, road), id=name, marks=pytest.mark.needs_jupyter_server)
     for road, name in ((served, "served"), (served_without_subprotocol, "served-as-json"))
 ]
+SERVED += [
+    pytest.param(
+        (IPYKERNEL, functools.partial(served, kind=kind)),
+        id=kind.name,
+        marks=getattr(pytest.mark, f"needs_{kind.name}"),
+    )
+    for kind in (GATEWAY, ENTERPRISE)
+]
+BY_SSH = [pytest.param((IPYKERNEL, by_ssh), id="ssh", marks=pytest.mark.needs_sshd)]
 ATTACHED = [
     pytest.param((FAKE_KERNEL, attached), id="fake-attached"),
     pytest.param((IPYKERNEL, attached), id="ipykernel-attached"),
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[*LOCAL, *ATTACHED, *SERVED])
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=[*LOCAL, *ATTACHED, *SERVED, *BY_SSH]
+)
 async def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
@@ -404,7 +435,7 @@ async def test_a_question_behind_code_is_answered_after_it(running: Running) -> 
     assert events.all.index(end) < max(map(events.all.index, answered))
 
 
-@pytest.mark.parametrize("running", [*LOCAL, *SERVED], indirect=True, scope="module")
+@pytest.mark.parametrize("running", [*LOCAL, *SERVED, *BY_SSH], indirect=True, scope="module")
 async def test_restart_and_shutdown(running: Running) -> None:
     """Of a kernel that is ours; those of others are left alone, see test_attach.py."""
     frontend = running.frontend

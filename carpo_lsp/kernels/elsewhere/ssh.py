@@ -38,6 +38,7 @@ OPTIONS: Final = (
     # Silence for a minute is the end of a connection.
     *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"),
     *("-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindMask=0177"),
+    *("-o", "StreamLocalBindUnlink=yes"),  # of the tunnel before a restart
 )
 
 JUPYTER: Final = """\

@@ -109,7 +109,7 @@ class SshConnection:
             _, info = await hosts.find(self._host, self._name)
         else:
             info = await self._launch(self._spec)
-        folder = self._folder = OwnFolder("ssh-")
+        folder = self._folder = self._folder or OwnFolder("ssh-")
         here = str(folder.path / "k")
         forwards = [
             (f"{here}-{number}", _target(info, channel))
@@ -184,7 +184,7 @@ class SshConnection:
             await inner.stop(0)
         if tunnel is not None:
             await tunnel.close(FAREWELL)
-        if self._folder is not None:
+        if self._folder is not None and not restart:
             self._folder.close()
             self._folder = None
 
