@@ -139,7 +139,7 @@ async def serving(
     port = port or free_port()
     extra = [] if kind.name != "jupyter_server" else [f"--ServerApp.root_dir={folder}"]
     if os.geteuid() == 0:
-        extra.append("--allow-root" if kind is JUPYTER else "")
+        extra.append("--allow-root" if kind.name == JUPYTER.name else "")
     arguments = [*kind.options, *filter(None, extra), *options, f"--port={port}"]
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

@@ -1,5 +1,5 @@
 """How long an execution and a completion take over each road to a kernel, and what a Jupyter Server
-keeps of a kernel that nobody listens to: `python -m tests.benchmarks.roads`.
+and a keeper keep of a kernel that nobody listens to: `python -m tests.benchmarks.roads`.
 
 The servers are those of tests/install_servers. jupyter-kernel-client, whose environment theirs is,
 asks the same server in the same run.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import psutil
 from jupyter_servers import JUPYTER, TOKEN, serving
 
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.events import Event, InputRequested, OutputChanged
+from tests.benchmarks.lab import jupyter_folders
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -91,6 +94,10 @@ async def roads() -> None:
             async with Frontend() as other:
                 attached = await other.attach_kernel(file)
                 rows.append(("attached", *await latency(other, attached)))
+            kept = await owner.start_kernel(spec_name="python3")
+            await owner.manager.keep(kept, 0)
+            rows.append(("kept", *await latency(owner, kept)))
+            await owner.manager.keep(kept, None)
             remote = await owner.attach_server(server.url, token=TOKEN)
             rows.append(("Jupyter Server", *await latency(owner, remote)))
             for name, execute, complete in rows:
@@ -98,58 +105,123 @@ async def roads() -> None:
             print(f"{'jupyter-kernel-client':24} execute {await theirs(server.url):6.1f} ms")
 
 
+CASE = """import pathlib, time
+while not pathlib.Path({go!r}).exists(): time.sleep(0.01)
+for i in range({lines}): print(i, flush=True)
+pathlib.Path({done!r}).touch()
+answer = input("who? ")
+print(answer)"""
+"""What a kernel does while no editor is there."""
+
+
+class Listener:
+    """Counts what a frontend is told of the case, and of whose execution it is."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self.lines = 0
+        self.ids: set[str] = set()
+        self.asked = asyncio.Event()
+        self.read = asyncio.Event()
+        frontend.subscribe(self._take)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, InputRequested):
+            self.asked.set()
+        elif isinstance(event, OutputChanged) and event.output:
+            self.ids.add(event.execution_id)
+            self.lines += event.output.get("text", "").count("\n")
+            if self.lines >= LINES:
+                self.read.set()
+
+
+async def nobody_listens(
+    name: str,
+    first: Frontend,
+    kernel_id: str,
+    holder: psutil.Process,
+    again: Callable[[Frontend], Awaitable[str]],
+) -> None:
+    """Run the case while nobody is there, and tell what the next one finds. `holder` is the process
+    that keeps the output, `again` gets the kernel for the next one."""
+    with tempfile.TemporaryDirectory() as folder:
+        go, done = Path(folder) / "go", Path(folder) / "done"
+        code = CASE.format(go=str(go), done=str(done), lines=LINES)
+        execution_id = first.execute_code(kernel_id, code).execution_id
+        await first.manager.keep(kernel_id, 0)
+        await first.close()
+        before = holder.memory_info().rss
+        go.touch()
+        while not done.exists():  # noqa: ASYNC110 - nobody who could tell is connected
+            await asyncio.sleep(0.05)
+        after = holder.memory_info().rss
+        print(f"{name}: {before / 1e6:.0f} MB at rest, {after / 1e6:.0f} MB with {LINES} lines")
+        async with Frontend() as second:
+            heard = Listener(second)
+            began = time.perf_counter()
+            kernel_id = await again(second)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SECONDS):
+                    await heard.read.wait()
+            took = time.perf_counter() - began
+            print(f"{name}: {heard.lines} of {LINES} lines are there after {took:.1f} s")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SECONDS / 10):
+                    await heard.asked.wait()
+            print(f"{name}: the question is {'there' if heard.asked.is_set() else 'not there'}")
+            same = heard.ids == {execution_id}
+            print(f"{name}: the output is {'that of the execution' if same else 'of another'}")
+            await second.manager.keep(kernel_id, None)
+            await second.shutdown_kernel(kernel_id, force=True)
+
+
 async def kept_by_a_server() -> None:
     """What keepAlive would be with a Jupyter Server that buffers, in place of a keeper."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         async with serving(JUPYTER, Path(folder)) as server:
-            print(f"server starts in {time.perf_counter() - began:.1f} s")
-            before = server.process.memory_info().rss
-            print(f"server takes {before / 1e6:.0f} MB at rest")
+            print(f"Jupyter Server: starts in {time.perf_counter() - began:.1f} s")
             first = Frontend()
-            kernel = await first.attach_server(server.url, token=TOKEN)
-            go, done = Path(folder) / "go", Path(folder) / "done"
-            code = f"""import pathlib, time
-while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)
-for i in range({LINES}): print(i, flush=True)
-pathlib.Path({str(done)!r}).touch()
-answer = input("who? ")
-print(answer)"""
-            first.execute_code(kernel, code)
-            remote_id = first.get_kernel(kernel).remote_kernel_id
+            kernel_id = await first.attach_server(server.url, token=TOKEN)
+            remote_id = first.get_kernel(kernel_id).remote_kernel_id
             assert remote_id is not None
-            await first.manager.keep(kernel, 0)
-            await first.close()
-            go.touch()
-            while not done.exists():  # noqa: ASYNC110 - nobody who could tell is connected
-                await asyncio.sleep(0.05)
-            after = server.process.memory_info().rss
-            print(f"server takes {after / 1e6:.0f} MB with {LINES} lines that nobody has read")
-            second = Frontend()
-            lines = 0
-            asked, read = False, asyncio.Event()
 
-            def take(event: Event) -> None:
-                nonlocal lines, asked
-                asked = asked or isinstance(event, InputRequested)
-                if isinstance(event, OutputChanged) and event.output:
-                    lines += event.output.get("text", "").count("\n")
-                    if lines >= LINES:
-                        read.set()
+            async def again(frontend: Frontend) -> str:
+                return await frontend.attach_server(
+                    server.url, token=TOKEN, remote_kernel_id=remote_id
+                )
 
-            second.subscribe(take)
-            began = time.perf_counter()
-            again = await second.attach_server(server.url, token=TOKEN, remote_kernel_id=remote_id)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SECONDS):
-                    await read.wait()
-            took = time.perf_counter() - began
-            print(f"{lines} of {LINES} lines are there after {took:.1f} s")
-            print(f"the question it asks is {'there' if asked else 'not there'}")
-            await second.shutdown_kernel(again, force=True)
-            await second.close()
+            await nobody_listens("Jupyter Server", first, kernel_id, server.process, again)
+
+
+def is_keeper(arguments: list[str]) -> bool:
+    """Whether a process that keeps a kernel of this run was started so."""
+    ours = any(os.environ["XDG_STATE_HOME"] in each for each in arguments)
+    return ours and "carpo_lsp.kernels.kept.keeper" in arguments
+
+
+async def kept_by_a_keeper() -> None:
+    """The same with what there is."""
+    first = Frontend()
+    kernel_id = await first.start_kernel(spec_name="python3")
+    began = time.perf_counter()
+    await first.manager.keep(kernel_id, 0)
+    print(f"keeper: starts in {time.perf_counter() - began:.1f} s")
+    entry = first.manager.registry.get(kernel_id)
+    assert entry is not None
+    (keeper,) = (
+        each for each in psutil.process_iter(["cmdline"]) if is_keeper(each.info["cmdline"] or [])
+    )
+
+    async def again(frontend: Frontend) -> str:
+        frontend.manager.take_up(entry)
+        await frontend.wait_ready(kernel_id)
+        return kernel_id
+
+    await nobody_listens("keeper", first, kernel_id, keeper, again)
 
 
 if __name__ == "__main__":
-    asyncio.run(roads())
-    asyncio.run(kept_by_a_server())
+    with tempfile.TemporaryDirectory(prefix="cb-") as own, jupyter_folders(Path(own)):
+        asyncio.run(roads())
+        asyncio.run(kept_by_a_server())
+        asyncio.run(kept_by_a_keeper())
