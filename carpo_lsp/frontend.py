@@ -112,7 +112,7 @@ class Frontend:
             event = attrs.evolve(event, output=spool.shrink(event.output, self.output_limit))
         self.transcript.apply(event)
         if self.journal is not None and isinstance(event, StateChanged | OutputChanged):
-            self.journal.take(event, self.record(event.execution_id))
+            self.journal.take(event, self.transcript.get(event.execution_id))
         for callback in tuple(self._subscribers):
             try:
                 callback(event)

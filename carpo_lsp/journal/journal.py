@@ -146,8 +146,9 @@ class Journal:
         """Where the big outputs of an execution go; None for one that is not journaled."""
         return self._spool if execution_id in self._running else None
 
-    def take(self, event: Event, record: Record) -> None:
-        """Take what an execution tells, after its record has."""
+    def take(self, event: Event, record: Record | None) -> None:
+        """Take what an execution tells, after its record has; None for one that is forgotten, of
+        which a display is updated."""
         if not isinstance(event, StateChanged | OutputChanged):
             return
         known = self._running.get(event.execution_id) or self._ended.get(event.execution_id)
@@ -237,8 +238,8 @@ class Journal:
 
     # What happens to executions
 
-    def _output(self, known: _Known, event: OutputChanged, record: Record) -> None:
-        text = record.outputs.text if event.kind == "append" else None
+    def _output(self, known: _Known, event: OutputChanged, record: Record | None) -> None:
+        text = record.outputs.text if record is not None and event.kind == "append" else None
         if text is not None and text is known.text:
             return  # it goes to its file
         known.text = None

@@ -21,6 +21,7 @@ from carpo_lsp.journal.pruning import Policy
 from carpo_lsp.kernels.events import OutputChanged, StateChanged
 from carpo_lsp.kernels.execution import ExecuteOptions, Execution
 from carpo_lsp.kernels.specs import Spec
+from carpo_lsp.kernels.transcript import transcript
 from carpo_lsp.kernels.transcript.spool import Spool
 from carpo_lsp.kernels.transcript.transcript import Record, Transcript
 
@@ -300,6 +301,25 @@ async def idle(journal: Journal) -> None:
     tasks = [task for task in asyncio.all_tasks() if task.get_name() == "journal"]
     if tasks:
         await asyncio.wait(tasks)
+
+
+async def test_a_display_of_an_execution_that_is_forgotten_is_updated(
+    kernel: tuple[Frontend, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    frontend, kernel_id = kernel
+    monkeypatch.setattr(transcript, "KEPT_EXECUTIONS", 2)
+    events = Events(frontend)
+    first = await frontend.execute_code(kernel_id, "display d one")
+    for _ in range(3):
+        await frontend.execute_code(kernel_id, "result 1")
+    for _ in range(3):
+        assert (await frontend.execute_code(kernel_id, "update d two")).state == "ok"
+        told = events.of(first.execution_id)[-1]
+        assert isinstance(told, OutputChanged)
+        assert told.kind == "update"
+    assert len(frontend.transcript.records()) == 2
+    assert all(record.done for record in frontend.transcript.records())
+    assert caplog.messages == []
 
 
 async def test_a_display_that_is_updated_after_the_end(root: Path) -> None:
