@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hub import HUB, PROXY
 from jupyter_servers import KINDS as SERVERS
 from real_kernels import KERNELS
 from sshd import sshd_program
@@ -31,6 +32,7 @@ COMPONENTS: Final = {
     "needs_sshd": "OpenSSH's client and server",
     **{kernel.marker: f"the kernel {kernel.title}" for kernel in KERNELS if not kernel.system},
     **{kind.marker: kind.title for kind in SERVERS},
+    "needs_jupyterhub": "JupyterHub with configurable-http-proxy",
 }
 """Marker to component. `tests/run` installs them where it may."""
 
@@ -55,6 +57,7 @@ def missing() -> dict[str, str]:
         "needs_sshd": shutil.which("ssh") is not None and sshd_program() is not None,
         **{kernel.marker: kernel.installed for kernel in KERNELS if not kernel.system},
         **{kind.marker: kind.installed for kind in SERVERS},
+        "needs_jupyterhub": HUB.exists() and PROXY.exists(),
     }
     return {marker: name for marker, name in COMPONENTS.items() if not found[marker]}
 
