@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -16,12 +15,15 @@ from support import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 HUB: Final = JUPYTER.program.with_name("jupyterhub")
 PROXY: Final = HUB.parents[1] / "proxy/node_modules/.bin/configurable-http-proxy"
 
 SECRET: Final = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of a test
 """By which the test speaks to the hub, as an administrator's script does."""
+
+SCOPES: Final = ["read:hub", "admin:users", "admin:servers", "tokens", "access:servers"]
 
 CONFIG: Final = """
 c.JupyterHub.authenticator_class = "dummy"
@@ -33,7 +35,7 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
 c.ConfigurableHTTPProxy.command = [{proxy!r}]
 c.JupyterHub.services = [{{"name": "test", "api_token": {secret!r}}}]
 c.JupyterHub.load_roles = [
-    {{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens"]}}
+    {{"name": "test", "services": ["test"], "scopes": {scopes!r}}}
 ]
 c.Spawner.args = {arguments!r}
 c.Spawner.env_keep = ["PATH", "JUPYTER_PATH"]
@@ -67,6 +69,7 @@ async def running(folder: Path) -> AsyncIterator[Hub]:
             api_port=api_port,
             proxy=str(PROXY),
             secret=SECRET,
+            scopes=SCOPES,
             arguments=arguments,
         )
     )
