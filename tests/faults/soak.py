@@ -56,6 +56,8 @@ class Worker(Witness):
         super().__init__(*pipes)
         self.chance = random.Random()  # noqa: S311 - replaced by that of a seed
         self.executions = 0
+        self.deaths: dict[str, Any] = {}
+        """What it was told last of each kernel that has died."""
         self._numbers: dict[str, int] = {}
         self._ends: dict[str, asyncio.Future[str]] = {}
 
@@ -74,6 +76,8 @@ class Worker(Witness):
     def take(self, method: str, params: Any) -> None:
         if "seq" in (params or ()):
             self._check(params["executionId"], params)
+        if method == "carpo/kernelStatus" and params["status"] == "dead":
+            self.deaths[params["kernelId"]] = params
         if method == "carpo/inputRequest" and self.chance.random() < 0.7:
             names = ("kernelId", "executionId")
             answer = {**{name: params[name] for name in names}, "value": ANSWER}
@@ -137,7 +141,7 @@ class Desk:
         for execution_id in ids:
             async with asyncio.timeout(DEADLINE):
                 state = await self.client.end_of(execution_id)
-            assert state != "died"
+            assert state != "died", self.client.deaths.get(self.kernel_id)
 
     def _cell(self) -> Cell:
         cells = CELLS[self.language]
