@@ -276,7 +276,7 @@ class KernelState:
 
     def _watchers(self) -> Iterator[Coroutine[Any, Any, None]]:
         self._meter = Meter()
-        watched = Supervised(self, self._questions, self._meter, self._trees)
+        watched = Supervised(self, self._questions, self._trees)
         yield Vigil(watched).watch()
         if self._limits is not None and self._limits != protocol.Limits():
             yield watched.limit(self._limits)

@@ -47,7 +47,7 @@ class Limits:
 
     memory_mb: Annotated[float, _limit] = _project(0)
     """Megabytes of memory of a kernel and its child processes: it is warned of at 80 %,
-    interrupted at 100 % and killed at 120 %."""
+    interrupted at 100 % and killed at 120 %. What they share counts once on Linux."""
     execution_seconds: Annotated[float, _limit] = _project(0)
     """Seconds after which an execution is interrupted."""
     idle_minutes: Annotated[float, _limit] = _project(0)

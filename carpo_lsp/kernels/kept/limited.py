@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from carpo_lsp.kernels.supervision.limits import INTERVAL, Limiter
-from carpo_lsp.kernels.supervision.usage import Meter, is_stopped
+from carpo_lsp.kernels.supervision.usage import is_stopped, memory
 from carpo_lsp.protocol import Limits, parse
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ class KeptLimits:
     ) -> None:
         self._pid = pid
         self._running = running
-        self._meter = Meter()
         self._next = 0.0
-        self._served = False
         self._limiter = Limiter(parse(Limits, limits), self)
 
     def look(self, *, served: bool) -> Iterator[Step]:
@@ -39,15 +37,11 @@ class KeptLimits:
         if now < self._next:
             return
         self._next = now + INTERVAL
-        self._served = served
-        for step in self._limiter.look():
+        least = self._limiter.least
+        used = memory(self._pid, least) if least is not None and not served else None
+        for step in self._limiter.look(used):
             if not served:
                 yield step
-
-    @property
-    def memory(self) -> int | None:
-        used = self._meter.resources(self._pid) if not self._served else None
-        return used.rss_bytes if used is not None else None
 
     @property
     def running(self) -> tuple[str, float] | None:

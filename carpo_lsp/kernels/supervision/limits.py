@@ -33,10 +33,6 @@ class Limited(Protocol):
     """What a limit is watched on."""
 
     @property
-    def memory(self) -> int | None:
-        """Bytes resident in the kernel's processes, None when unknown."""
-
-    @property
     def running(self) -> tuple[str, float] | None:
         """Id and seconds of the running execution; None while none runs or it waits for input."""
 
@@ -68,18 +64,24 @@ class Limiter:
         self._interrupted = False
         self._idle: float | None = None
 
-    def look(self) -> Iterator[Step]:
-        """Compare the kernel with its limits now: what is to be done, in order."""
+    @property
+    def least(self) -> float | None:
+        """Bytes from which on the use of memory matters; None where it does not."""
+        limit = self._limits.memory_mb
+        return WARN * limit * 1024**2 if limit is not None else None
+
+    def look(self, used: int | None) -> Iterator[Step]:
+        """Compare the kernel with its limits now: what is to be done, in order. `used` are the
+        bytes resident in its processes, None when unknown, see `usage.memory`."""
         elapsed = self._stopwatch.lap()
         if self._kernel.stopped:
             elapsed = 0.0
-        yield from self._look_at_memory()
+        yield from self._look_at_memory(used)
         yield from self._look_at_execution(elapsed)
         yield from self._look_at_idleness(elapsed)
 
-    def _look_at_memory(self) -> Iterator[Step]:
+    def _look_at_memory(self, used: int | None) -> Iterator[Step]:
         limit = self._limits.memory_mb
-        used = self._kernel.memory if limit is not None else None
         if limit is None or used is None:
             return
         used_mb = used / 1024**2

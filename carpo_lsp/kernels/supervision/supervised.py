@@ -6,38 +6,28 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from carpo_lsp.kernels.supervision.limits import INTERVAL, Limiter
-from carpo_lsp.kernels.supervision.usage import cpu_seconds, is_stopped
+from carpo_lsp.kernels.supervision.usage import cpu_seconds, is_stopped, memory
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Cause
     from carpo_lsp.kernels.questions import Questions
     from carpo_lsp.kernels.state import KernelState
     from carpo_lsp.kernels.supervision.limits import Step
-    from carpo_lsp.kernels.supervision.usage import Meter, Trees
+    from carpo_lsp.kernels.supervision.usage import Trees
     from carpo_lsp.protocol import Limits
 
 
 class Supervised:
     """What is to be known of a kernel, and what can be done about it."""
 
-    def __init__(
-        self, state: KernelState, questions: Questions, meter: Meter, trees: Trees
-    ) -> None:
+    def __init__(self, state: KernelState, questions: Questions, trees: Trees) -> None:
         self._state = state
         self._questions = questions
-        self._meter = meter
         self._trees = trees
 
     @property
     def pid(self) -> int | None:
         return self._state.pid
-
-    @property
-    def memory(self) -> int | None:
-        if self.pid is None:
-            return None
-        used = self._meter.resources(self.pid, self._trees.recent(INTERVAL))
-        return used.rss_bytes if used is not None else None
 
     @property
     def cpu_seconds(self) -> float | None:
@@ -75,8 +65,15 @@ class Supervised:
         limiter = Limiter(limits, self)
         while True:
             await asyncio.sleep(INTERVAL)
-            for step in limiter.look():
+            used = await self._memory(limiter.least)
+            for step in limiter.look(used):
                 await self._take(step)
+
+    async def _memory(self, least: float | None) -> int | None:
+        if self.pid is None or least is None:
+            return None
+        # In a thread, as the system takes long to tell what many gigabytes are.
+        return await asyncio.to_thread(memory, self.pid, least, self._trees.recent(INTERVAL))
 
     async def _take(self, step: Step) -> None:
         match step.act:

@@ -86,6 +86,19 @@ class Meter:
         return Resources(rss_bytes=rss, cpu_percent=self._percent)
 
 
+def memory(pid: int, least: float, tree: Tree | None = None) -> int | None:
+    """Bytes resident in a process and all below it; None when it is gone.
+
+    What several of them share counts several times as long as that makes less than `least`; from
+    there on it counts once, where the system tells: forks of a kernel with much data share it.
+    """
+    processes = list(_tree(pid) if tree is None else tree.of(pid))
+    used = sum(map(_resident, processes))
+    if used >= least and len(processes) > 1:
+        used = sum(map(_share, processes))  # this takes the system milliseconds for each gigabyte
+    return used or None
+
+
 def cpu_seconds(pid: int) -> float | None:
     """Processor time that a process and all below it have used; None when it is gone."""
     spent = None
@@ -112,6 +125,22 @@ def _tree(pid: int) -> Iterator[psutil.Process]:
         yield from root.children(recursive=True)
     except psutil.Error:
         return
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _share(process: psutil.Process) -> int:
+    """What is resident, of shared pages the process's share."""
+    try:
+        info = process.memory_full_info()
+    except psutil.Error:
+        return _resident(process)
+    return int(getattr(info, "pss", info.rss))  # Linux has it
 
 
 def _seconds(process: psutil.Process) -> float:

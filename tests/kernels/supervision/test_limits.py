@@ -12,7 +12,7 @@ from support import FAKE, Events, gone
 from carpo_lsp import Frontend
 from carpo_lsp.kernels.events import StateChanged, StatusChanged
 from carpo_lsp.kernels.supervision.limits import Limiter
-from carpo_lsp.kernels.supervision.usage import Trees
+from carpo_lsp.kernels.supervision.usage import Trees, memory
 from carpo_lsp.protocol import Limits
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Counted:
     """A kernel whose measures are set and whose treatment is written down."""
 
     def __init__(self) -> None:
-        self.memory: int | None = 0
+        self.used: int | None = 0
         self.running: tuple[str, float] | None = None
         self.idle = True
         self.stopped = False
@@ -33,7 +33,7 @@ class Counted:
 
     def take(self, limiter: Limiter) -> None:
         """Have a look at it and write down what is to be done."""
-        self.done += [step.act for step in limiter.look()]
+        self.done += [step.act for step in limiter.look(self.used)]
 
 
 class Timed:
@@ -67,14 +67,14 @@ def test_memory_is_warned_of_then_interrupted_then_killed(used: list[int], done:
     kernel = Counted()
     limiter = Limiter(Limits(memory_mb=100), kernel)
     for megabytes in used:
-        kernel.memory = megabytes * MB
+        kernel.used = megabytes * MB
         kernel.take(limiter)
     assert kernel.done == done
 
 
 def test_a_process_that_is_gone_uses_no_memory() -> None:
     kernel = Counted()
-    kernel.memory = None
+    kernel.used = None
     kernel.take(Limiter(Limits(memory_mb=100), kernel))
     assert kernel.done == []
 
@@ -170,12 +170,43 @@ async def test_a_real_kernel_that_takes_too_much_memory_is_killed() -> None:
         assert frontend.get_kernel(kernel_id).status == "dead"
 
 
+FORKS = """
+import os, signal, time
+kept = b"x" * 150 * 2**20
+children = []
+for _ in range(6):
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    children.append(child)
+"""
+"""Six processes that share 150 MB with the kernel: resident in all of them, but there once."""
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the system does not tell what is shared")
+async def test_what_forks_share_counts_once() -> None:
+    async with Frontend() as frontend:
+        kernel_id = await frontend.start_kernel(language="python")
+        assert (await frontend.execute_code(kernel_id, FORKS)).state == "ok"
+        pid = frontend.get_kernel(kernel_id).pid
+        assert pid is not None
+        counted = memory(pid, float("inf"))
+        shared = memory(pid, 600 * MB)
+        assert counted is not None
+        assert shared is not None
+        assert counted > 1000 * MB
+        assert 150 * MB < shared < 400 * MB
+        await frontend.shutdown_kernel(kernel_id)
+    assert memory(pid, 0) is None
+
+
 GROWING = """
 import signal, subprocess, sys
 grow = '''
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-kept = [b"x" * 190 * 2**20]
+kept = [b"x" * 215 * 2**20]
 print("grown", flush=True)
 for line in open(sys.argv[1]):
     kept.append(b"x" * int(line) * 2**20)
@@ -190,7 +221,7 @@ except KeyboardInterrupt:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     child.wait()
 """
-"""A child that takes 190 MB, and more as it is told through a pipe."""
+"""A child that takes 215 MB, and more as it is told through a pipe."""
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS compresses what is not touched")
