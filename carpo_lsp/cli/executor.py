@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import attrs
 
+from carpo_lsp.cli.errors import describe
 from carpo_lsp.cli.show import STDERR, STDOUT, text_of_error
 from carpo_lsp.cli.stdin import Stdin
 from carpo_lsp.deadlines import Deadline
-from carpo_lsp.errors import KernelDied, NoInputPending
-from carpo_lsp.kernels.events import TERMINAL, InputRequested, OutputChanged, StateChanged
+from carpo_lsp.errors import CarpoError, KernelDied, NoInputPending
+from carpo_lsp.kernels.events import (
+    TERMINAL,
+    InputRequested,
+    OutputChanged,
+    StateChanged,
+    StatusChanged,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
 OBEY: Final = 5.0
 """Seconds a kernel has to end a cell that was interrupted because its time was up."""
 
+
+LINK: Final = frozenset({"disconnected", "reconnected", "outputLost"})
+"""Causes of what is told of the way to a kernel."""
 
 Kind = Literal["error", "aborted", "died", "timeout", "input"]
 
@@ -114,9 +124,15 @@ class Executor:
         self.interrupted = True
         if self._execution_id is not None and self._frontend.drop(self._execution_id):
             return True  # what runs in the kernel is another client's
-        self._interrupting = asyncio.create_task(self._frontend.interrupt(self._kernel_id))
+        self._interrupting = asyncio.create_task(self._interrupt(self._kernel_id))
         self._events.put_nowait(_Notice("interrupted; press Ctrl-C again to quit"))
         return True
+
+    async def _interrupt(self, kernel_id: str) -> None:
+        try:
+            await self._frontend.interrupt(kernel_id)
+        except CarpoError as error:  # no way to the kernel
+            self._events.put_nowait(_Notice(f"could not be interrupted: {describe(error)}"))
 
     async def run(self, kernel_id: str, code: str, display: Shows) -> Outcome:
         """Run code to its end, with its output on the display. Raises `OSError` of the screen."""
@@ -156,13 +172,14 @@ class Executor:
             self._problem = f"did not begin within {self._timeout:g} s: the kernel runs other code"
             return await self._follow(execution_id, display)
         self._problem = f"ran longer than {self._timeout:g} s and was interrupted"
-        await self._frontend.interrupt(kernel_id)
+        await self._interrupt(kernel_id)
         try:
             async with Deadline(OBEY):
                 return await self._follow(execution_id, display)
         except TimeoutError:
             self._problem = f"ran longer than {self._timeout:g} s and could not be interrupted"
-        await self._frontend.shutdown_kernel(kernel_id)
+        with contextlib.suppress(CarpoError):  # that it cannot be reached has been said
+            await self._frontend.shutdown_kernel(kernel_id)
         return None
 
     async def _follow(self, execution_id: str, display: Shows) -> StateChanged:
@@ -180,6 +197,8 @@ class Executor:
                 case InputRequested(execution_id=id_) as request if id_ == execution_id:
                     await self._stop_answering()
                     self._answering = asyncio.create_task(self._answer(request))
+                case StatusChanged(reason=str(reason), cause=cause) if cause in LINK:
+                    self._screen.note(reason)
                 case _Notice(text):
                     self._screen.note(text)
             await self._screen.flush()
@@ -194,7 +213,7 @@ class Executor:
             line = await answers.read_line()
         if line is None:
             self._problem, self._kind = f"asks for input, and {answers.exhausted}", "input"
-            await self._frontend.interrupt(request.kernel_id)
+            await self._interrupt(request.kernel_id)
             return
         if answers.is_terminal:
             if request.password:
