@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 # A kernel has its connection file on its command line. Each is printed in a line with its path.
 _LIST: Final = """\
 d=$(jupyter --runtime-dir) || exit 3
+p=$(ps -A -ww -o args=)
 ls -t "$d"/{pattern} 2>/dev/null | while IFS= read -r f; do
-    if ps -A -o args= | grep -F -- "$f" >/dev/null; then
-        printf '%s\\t' "$f"; tr -d '\\r\\n' <"$f"; echo
-    fi
+    case $p in *"$f"*) printf '%s\\t' "$f"; tr -d '\\r\\n' <"$f"; echo;; esac
 done
 """
 
