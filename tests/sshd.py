@@ -45,6 +45,12 @@ class Sshd:
     def sessions(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children()
 
+    def daemons(self) -> list[psutil.Process]:
+        """What of the server serves its sessions."""
+        sessions = self.sessions()
+        below = [child for each in sessions for child in each.children(recursive=True)]
+        return [each for each in (*sessions, *below) if each.name().startswith("sshd")]
+
     def cut(self) -> None:
         """End all connections at once, as when a network goes."""
         for session in self.sessions():

@@ -117,6 +117,13 @@ class Connection(Protocol):
 class Elsewhere(Protocol):
     """What a connection can do besides when the kernel has other files than this machine."""
 
+    home: str | None
+    """What `~` is there, once it is known."""
+
+    @property
+    def mapped(self) -> bool:
+        """Whether something is set of what its folders are called here."""
+
     def local_path(self, path: str) -> str:
         """What a path there is called on this machine; itself where nothing else is set."""
 
@@ -127,9 +134,6 @@ class Remote(Elsewhere, Protocol):
 
     remote_id: str | None
     """What its server calls the kernel."""
-
-    home: str | None
-    """What `~` is there, once it is known."""
 
     @property
     def folder(self) -> str | None:

@@ -16,6 +16,11 @@ def there(path: str, folders: Pairs) -> str | None:
     return None
 
 
+def from_home(path: str, home: str | None) -> str:
+    """A path there without `~`, which IPython writes into tracebacks, where the home is known."""
+    return f"{home}{path[1:]}" if home is not None and path.startswith("~/") else path
+
+
 def here(path: str, folders: Pairs) -> str | None:
     """What a path of the kernel's machine is called here; None where it is not."""
     return there(path, tuple((other, folder) for folder, other in folders))

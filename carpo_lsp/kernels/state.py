@@ -227,8 +227,15 @@ class KernelState:
             problem = await enter(evaluations, language, folder)
             if problem is not None:
                 self.warn(problem, "start")
-            self._connection.home = await home_of(evaluations, language)
+        if self._connection.owned:  # one of others may run code for long
+            await self._find_home(busy=False)
         await self._keep_if_wanted()
+
+    async def _find_home(self, *, busy: bool) -> None:
+        connection, language = self._connection, canonical(self.spec.language)
+        if isinstance(connection, Elsewhere) and connection.mapped:
+            evaluations = self._questions.evaluations
+            connection.home = await home_of(evaluations, language, busy=busy)
 
     async def _keep_if_wanted(self) -> None:
         keep, info = self._keep(), self.info
@@ -278,6 +285,8 @@ class KernelState:
         self._meter = Meter()
         watched = Supervised(self, self._questions, self._trees)
         yield Vigil(watched).watch()
+        if not self._connection.owned:
+            yield self._find_home(busy=True)
         if self._limits is not None and self._limits != protocol.Limits():
             yield watched.limit(self._limits)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -16,6 +18,7 @@ from support import DEADLINE, Events, is_alive, text_of
 from carpo_lsp.errors import KernelNotOurs, KernelStartFailed
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.elsewhere import hosts
+from carpo_lsp.kernels.elsewhere.known import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +84,7 @@ async def test_a_kernel_is_started_there(
 
 
 async def test_a_kernel_that_runs_there(
-    frontend: Frontend, events: Events, there: subprocess.Popen[str]
+    frontend: Frontend, events: Events, server: Sshd, there: subprocess.Popen[str]
 ) -> None:
     kernel_id = await frontend.attach_kernel(f"ssh:{HOST}")
     kernel = frontend.get_kernel(kernel_id)
@@ -95,7 +98,11 @@ async def test_a_kernel_that_runs_there(
     with pytest.raises(KernelNotOurs):
         await frontend.restart_kernel(kernel_id)
     await frontend.shutdown_kernel(kernel_id)
-    ((path, _),) = (await hosts.running(HOST)).items()
+    ((path, content),) = (await hosts.running(HOST)).items()
+    stale = server.runtime / f"kernel-{uuid4()}.json"
+    stale.write_text(json.dumps(content))
+    assert [*await hosts.running(HOST)] == [path], "the file of a kernel that is gone is none"
+    stale.unlink()
     name = path.rpartition("kernel-")[2][:8]
     for each in (name, "newest", f"*{name}*", path):
         kernel_id = await frontend.attach_kernel(f"ssh:{HOST}/{each}")
@@ -123,6 +130,49 @@ async def test_a_lost_connection_is_said(
     result = await frontend.execute_code(kernel_id, "kept")
     assert result.outputs[0]["data"] == {"text/plain": "2"}
     await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_a_restart_while_the_host_does_not_know_that_the_connection_is_lost(
+    frontend: Frontend, events: Events, server: Sshd
+) -> None:
+    """As when a network goes: the kernel is there until the host notices, and another comes."""
+    kernel_id = await frontend.start_kernel(spec_name=f"ssh:{HOST}/python3")
+    await frontend.execute_code(kernel_id, "lost = 1")
+    daemons = server.daemons()
+    for daemon in daemons:
+        daemon.suspend()
+    for child in psutil.Process().children():
+        if child.name() == "ssh":
+            child.kill()
+    assert (await events.until_status("dead", kernel_id)).cause == "lost"
+    await frontend.restart_kernel(kernel_id)
+    result = await frontend.execute_code(kernel_id, "new = 2\nlost")
+    assert result.error is not None
+    assert result.error["ename"] == "NameError"
+    for daemon in daemons:
+        daemon.resume()
+    psutil.wait_procs(daemons, timeout=DEADLINE)
+    assert frontend.get_kernel(kernel_id).status == "idle"
+    result = await frontend.execute_code(kernel_id, "new")
+    assert result.outputs[0]["data"] == {"text/plain": "2"}
+    assert [*await hosts.running(HOST, kernel_id)] != [], "and its file is there"
+    await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_a_path_that_begins_at_the_home_there(server: Sshd, tmp_path: Path) -> None:
+    """As IPython writes it, be the kernel ours or another's."""
+    host = Host(name=HOST, paths=((str(tmp_path / "here"), str(tmp_path / "home" / "project")),))
+    async with Frontend() as frontend, Frontend() as other:
+        for each in (frontend, other):
+            each.manager.hosts.name([host])
+        kernel_id = await frontend.start_kernel(
+            spec_name=f"ssh:{HOST}/python3", env={"HOME": str(tmp_path / "home")}
+        )
+        here = str(tmp_path / "here" / "m.py")
+        assert frontend.local_path(kernel_id, "~/project/m.py") == here
+        also = await other.attach_kernel(f"ssh:{HOST}/{kernel_id}")
+        await other.execute_code(also, "1")
+        assert other.local_path(also, "~/project/m.py") == here
 
 
 async def test_what_is_installed_there(server: Sshd) -> None:
@@ -153,9 +203,10 @@ async def test_what_cannot_be_attached_to(
 
 
 async def test_what_cannot_be_started(frontend: Frontend, server: Sshd) -> None:
-    with pytest.raises(KernelStartFailed, match="On faraway: jupyter kernel ended") as caught:
+    with pytest.raises(KernelStartFailed) as caught:
         await frontend.start_kernel(spec_name=f"ssh:{HOST}/none")
-    assert "No such kernel" in str(caught.value.data["stderrTail"])
+    assert f"No kernelspec is named 'ssh:{HOST}/none'; there are: " in caught.value.message
+    assert f"ssh:{HOST}/python3" in caught.value.message
     with pytest.raises(KernelStartFailed, match="names no kernelspec"):
         await frontend.start_kernel(spec_name=f"ssh:{HOST}")
 

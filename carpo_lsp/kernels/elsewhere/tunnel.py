@@ -13,6 +13,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.kernels import folders
 from carpo_lsp.kernels.connection import Exit, OnMessage, Running
 from carpo_lsp.kernels.elsewhere import hosts
 from carpo_lsp.kernels.elsewhere.attached import AttachedConnection, check_fields
@@ -38,7 +39,7 @@ CHANNELS: Final = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb
 _START: Final = """\
 d=$(jupyter --runtime-dir) || exit 3
 (umask 077; mkdir -p "$d")
-f="$d"/kernel-{kernel_id}.json
+f="$d"/kernel-{file_id}.json
 cd {cwd} 2>/dev/null || cd || exit 4
 {env}jupyter kernel --kernel={name} --KernelManager.connection_file="$f" </dev/null >&2 &
 p=$!
@@ -79,6 +80,7 @@ class SshConnection:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.owned = spec is not None
+        self.home: str | None = None
         self._there = host
         self._host = host.name
         self._on_message = on_message
@@ -88,6 +90,7 @@ class SshConnection:
         self._kernel_id = kernel_id
         self._cwd = host.there(cwd) if cwd is not None else None
         self._env = dict(env or {})
+        self._launches = 0
         self._by_message = False
         """Whether a kernel of ours is interrupted by a message."""
         self._folder: OwnFolder | None = None
@@ -101,8 +104,12 @@ class SshConnection:
         """That of this end of the tunnel, which other clients here may use as well."""
         return self._inner.connection_file if self._inner is not None else None
 
+    @property
+    def mapped(self) -> bool:
+        return bool(self._there.paths)
+
     def local_path(self, path: str) -> str:
-        return self._there.here(path)
+        return self._there.here(folders.from_home(path, self.home))
 
     async def start(self) -> Running | None:
         if self._spec is None:
@@ -129,16 +136,23 @@ class SshConnection:
     async def _launch(self, spec: Spec) -> dict[str, Any]:
         """Start the kernel; the content of its connection file."""
         name = spec.name.rpartition("/")[2]
+        # The kernel of a connection that is lost is there until the host knows, with its file.
+        self._launches = launch = self._launches + 1
         env = {key: value for key, value in self._env.items() if key.isidentifier()}
         script = JUPYTER + _START.format(
-            kernel_id=self._kernel_id,
+            file_id=self._kernel_id if launch == 1 else f"{self._kernel_id}-{launch}",
             cwd=shlex.quote(self._cwd) if self._cwd else "",
             env="".join(f"{key}={shlex.quote(value)} " for key, value in env.items()),
             name=shlex.quote(name),
         )
         holder = self._holder = await Session.open(self._host, script)
         await holder.begun()
-        _, _, text = (await holder.read_line()).partition("\t")
+        try:
+            line = await holder.read_line()
+        except KernelStartFailed:
+            await self._require(spec)
+            raise
+        _, _, text = line.partition("\t")
         known = {each.name: each for each in await hosts.specs(self._host)}
         found = known.get(spec.name)
         self._by_message = found is not None and found.interrupt_mode == "message"
@@ -149,6 +163,15 @@ class SshConnection:
         if not isinstance(info, dict) or check_fields(info):
             raise KernelStartFailed(f"On {self._host}, `jupyter kernel` wrote no connection file.")
         return info
+
+    async def _require(self, spec: Spec) -> None:
+        """Raises `KernelStartFailed` for a kernelspec that is not there."""
+        names = [each.name for each in await hosts.specs(self._host)]
+        if spec.name not in names:
+            raise KernelStartFailed(
+                f"No kernelspec is named {spec.name!r}; there are: {', '.join(names) or 'none'}.",
+                hint=f"`ssh {self._host} jupyter kernelspec list` lists them",
+            )
 
     def send(self, request: Request) -> None:
         if self._inner is not None:

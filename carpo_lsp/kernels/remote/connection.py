@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import CarpoError, KernelStartFailed, KernelTimeout, ServerFailed
+from carpo_lsp.kernels import folders
 from carpo_lsp.kernels.connection import Exit, OnMessage, Running, Work
 from carpo_lsp.kernels.remote.joining import Joining
 from carpo_lsp.kernels.remote.websocket import Websocket
@@ -80,9 +81,12 @@ class RemoteConnection:
     def folder(self) -> str | None:
         return self._folder if self.owned else None
 
+    @property
+    def mapped(self) -> bool:
+        return bool(self._api.server.paths)
+
     def local_path(self, path: str) -> str:
-        if self.home is not None and path.startswith("~/"):
-            path = f"{self.home}{path[1:]}"
+        path = folders.from_home(path, self.home)
         return self._api.server.here(path) or path
 
     @property

@@ -6,7 +6,7 @@ import ast
 import json
 from typing import TYPE_CHECKING, Final
 
-from carpo_lsp.errors import KernelTimeout
+from carpo_lsp.errors import CarpoError, KernelTimeout
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.evaluation import Evaluations
@@ -26,18 +26,21 @@ DEADLINE: Final = 5.0
 """Seconds for it. A kernel that has just answered is at rest."""
 
 
+PATIENCE: Final = 24 * 3600.0
+"""Seconds for a kernel to tell its home: one of others may run code for long."""
+
 HOME: Final = "__import__('os').path.expanduser('~')"
 
 
-async def home_of(evaluations: Evaluations, language: str) -> str | None:
-    """What `~` is for a kernel: IPython writes it into tracebacks."""
+async def home_of(evaluations: Evaluations, language: str, *, busy: bool) -> str | None:
+    """What `~` is for a kernel, which may be `busy`: IPython writes it into tracebacks."""
     if language != "python":
         return None
     try:
-        answer = await evaluations.ask("", {"home": HOME}, DEADLINE)
+        answer = await evaluations.ask("", {"home": HOME}, PATIENCE if busy else DEADLINE)
         text = answer.user_expressions["home"]["data"]["text/plain"]
         home = ast.literal_eval(text)
-    except (KernelTimeout, KeyError, TypeError, ValueError, SyntaxError):
+    except (CarpoError, KeyError, TypeError, ValueError, SyntaxError):
         return None
     return home if isinstance(home, str) else None
 
