@@ -140,7 +140,7 @@ class Frontend:
         environment or interpreter, a name that of an environment; those of a folder, by default
         the current one, and above it are known by name, and for Python the nearest is taken.
         Raises `KernelStartFailed` or `NoKernelForLanguage`, also for an environment without
-        ipykernel.
+        ipykernel, or `ServerFailed`.
         """
         specs = self.manager.specs
         folder = (near or Path.cwd()).absolute()
@@ -152,7 +152,12 @@ class Frontend:
             path = Path(spec_path).expanduser().absolute()
             return environments.spec_at(path) or specs.by_path(spec_path)
         if spec_name is not None:
-            return find_named(specs, spec_name, [folder])
+            try:
+                return find_named(specs, spec_name, [folder])
+            except KernelStartFailed:
+                if "@" in spec_name:
+                    self.manager.servers.find(spec_name.rpartition("@")[2])  # says which there are
+                raise
         if language is not None:
             return choose(specs, Wish(language=canonical(language), folder=folder)).spec
         raise KernelStartFailed("No kernel was named.", hint="name a kernelspec or a language")
@@ -190,29 +195,33 @@ class Frontend:
 
     async def attach_kernel(self, connection_file: str | None = None) -> str:
         """Attach to a running kernel by its connection file and return an id for it, or, as
-        `ID@SERVER`, to one of a Jupyter server in the user's settings, or, as `ssh:HOST/FILE` or
-        `ssh:HOST`, to one on a host that is reached by ssh.
+        `ID@SERVER`, also with the beginning of the id, to one of a Jupyter server in the user's
+        settings, or, as `ssh:HOST/FILE` or `ssh:HOST`, to one on a host that is reached by ssh.
 
         The file is named as for `--existing` of Jupyter's programs: a path, the name of a file in
         Jupyter's runtime folder, a kernel's id or the beginning of one, a glob pattern, or, with
-        None, whichever kernel was started last. Raises `KernelStartFailed`.
+        None, whichever kernel was started last. Raises `KernelStartFailed` or `ServerFailed`.
         """
         if connection_file is not None and (there := addresses.parse(connection_file)) is not None:
             state = self.manager.attach_ssh(*there)
             await state.wait_ready()
             return state.kernel_id
         if connection_file is not None and (at := self._at_server(connection_file)) is not None:
-            remote_id, server = at
+            beginning, server = at
+            remote_id = await self.manager.servers.whole_id(
+                self.manager.servers.find(server), beginning
+            )
             return await self.attach_server(server, remote_kernel_id=remote_id)
         state = self.manager.attach(await self.manager.find_connection_file(connection_file))
         await state.wait_ready()
         return state.kernel_id
 
     def _at_server(self, name: str) -> tuple[str, str] | None:
-        """The parts of `ID@SERVER`, where the user has named that server."""
-        remote_id, at, server = name.rpartition("@")
-        named = {each.name for each in self.manager.servers.named} if at else ()
-        return (remote_id, server) if server in named else None
+        """The parts of `ID@SERVER`, where the name is not that of a file."""
+        beginning, at, server = name.rpartition("@")
+        return (
+            (beginning, server) if at and "/" not in name and not name.endswith(".json") else None
+        )
 
     async def attach_server(
         self,

@@ -13,6 +13,7 @@ from carpo_lsp.cli.target import (
     cursor_option,
     json_option,
     kernel_argument,
+    known_id,
     print_json,
 )
 
@@ -105,10 +106,10 @@ def interrupt(kernel: str, as_json: bool) -> int:
     """
 
     async def question(frontend: Frontend, kernel_id: str) -> None:
-        status = frontend.get_kernel(kernel_id).status
+        status, known = frontend.get_kernel(kernel_id).status, known_id(frontend, kernel_id, kernel)
         await frontend.interrupt(kernel_id)
         if as_json:
-            print_json({"kernelId": kernel_id, "status": status})
+            print_json({"kernelId": known, "status": status})
         else:
             click.echo("interrupted" if status == "busy" else "nothing ran")
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from carpo_lsp.cli.target import GONE, attach, code_of, json_option, kernel_argument, print_json
+from carpo_lsp.cli.target import (
+    GONE,
+    attach,
+    code_of,
+    json_option,
+    kernel_argument,
+    known_id,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from carpo_lsp.cli.executor import Kind, Outcome
@@ -101,12 +109,13 @@ async def _execute(
     executor = Executor(frontend, screen, seconds, answers, STDERR if as_json else STDOUT)
     async with Lifetime(frontend, executor.interrupt) as lifetime:
         kernel_id = await attach(frontend, kernel)
+        known = known_id(frontend, kernel_id, kernel)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
         display = Display(screen, images, "", images=images is not None)
         display.begin_cell(stamp)
         outcome = await executor.run(kernel_id, code, NOWHERE if as_json else display)
         if as_json:
-            print_json(_result(kernel_id, outcome, images, stamp))
+            print_json(_result(known, outcome, images, stamp))
         elif outcome.problem is not None and outcome.kind != "error":
             screen.note(outcome.problem)
         await screen.flush()

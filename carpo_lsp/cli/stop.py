@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import attrs
 import click
 
 from carpo_lsp.cli.errors import UserError, describe
-from carpo_lsp.cli.target import GONE, attach, print_json
+from carpo_lsp.cli.target import GONE, attach, known_id, print_json
 from carpo_lsp.errors import CarpoError
+from carpo_lsp.kernels.elsewhere.addresses import SCHEME
 
 if TYPE_CHECKING:
     from carpo_lsp.frontend import Frontend
@@ -75,17 +77,18 @@ async def _stop(names: tuple[str, ...], *, force: bool, as_json: bool) -> int:
 
 
 def _one(name: str, residents: dict[str, Resident]) -> str:
-    """The id of the kernel that is meant, or the name of one that is not listed. Raises
+    """The id of the kernel of this machine that is meant, or the name of another. Raises
     `UserError`."""
-    found = [each for each in residents if each.startswith(name)]
+    here = {each: told.connection_file for each, told in residents.items() if told.connection_file}
+    if "/" in name and not name.startswith(SCHEME):
+        path = os.path.abspath(os.path.expanduser(name))
+        found = [each for each, file in here.items() if file == path]
+    else:
+        found = [each for each, file in here.items() if os.path.basename(file) == name]
+        found = found or [each for each in here if each.startswith(name)]
     if len(found) > 1 and name not in found:
         raise UserError(f"{name!r} could be {' or '.join(found)}; give more of it.")
-    if found:
-        return name if name in found else found[0]
-    for kernel_id, resident in residents.items():
-        if resident.connection_file.endswith(f"/{name.rpartition('/')[2]}"):
-            return kernel_id
-    return name
+    return name if name in found or not found else found[0]
 
 
 def _refuse(name: str, resident: Resident | None, *, force: bool) -> None:
@@ -111,10 +114,11 @@ async def _end(frontend: Frontend, target: _Target, as_json: bool) -> dict[str, 
         kernel_id, name = target.name, target.entry.spec.display_name
         await _end_kept(frontend, target.entry)
     else:
-        kernel_id = await attach(frontend, target.name)
-        name = frontend.get_kernel(kernel_id).display_name
+        attached = await attach(frontend, target.name)
+        name = frontend.get_kernel(attached).display_name
+        kernel_id = known_id(frontend, attached, target.name)
         try:
-            await frontend.shutdown_kernel(kernel_id, force=True)
+            await frontend.shutdown_kernel(attached, force=True)
         except CarpoError as error:
             click.echo(f"{kernel_id}  {name}: {describe(error)}", err=True)
             return None

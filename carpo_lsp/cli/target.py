@@ -11,6 +11,7 @@ import click
 
 from carpo_lsp.cli.errors import UserError, describe
 from carpo_lsp.errors import CarpoError
+from carpo_lsp.kernels.elsewhere.addresses import SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -65,6 +66,15 @@ async def _ask(kernel: str, question: Callable[[Frontend, str], Awaitable[None]]
             return GONE
         return 0
     return lifetime.exit_code
+
+
+def known_id(frontend: Frontend, kernel_id: str, name: str) -> str:
+    """What a kernel that was attached to by a name is called, for other commands: one that is
+    elsewhere has an id of its own here, which ends with this program."""
+    remote_id = frontend.get_kernel(kernel_id).remote_kernel_id
+    if remote_id is not None:
+        return f"{remote_id}@{name.rpartition('@')[2]}"
+    return name if name.startswith(SCHEME) else kernel_id
 
 
 async def attach(frontend: Frontend, kernel: str) -> str:

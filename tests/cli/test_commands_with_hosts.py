@@ -48,8 +48,16 @@ def test_the_lists_have_what_the_host_has(program: Program, server: sshd.Sshd) -
         listed = json.loads(program.run("kernels", "--running", "--json").stdout)
         (row,) = (each for each in listed if each["kernelId"].startswith(f"ssh:{HOST}/"))
         assert (row["language"], row["ours"]) == ("python", False)
-        done = program.run("execute", row["kernelId"], "print('there')")
+        name = row["kernelId"]
+        done = program.run("execute", name, "print('there')")
         assert (done.returncode, done.stdout) == (0, "there\n"), done.stderr
+        done = program.run("execute", "--json", f"ssh:{HOST}", "1")
+        assert json.loads(done.stdout)["kernelId"] == f"ssh:{HOST}"
+        for other in (f"ssh:{HOST[:3]}", f"/elsewhere/kernel-{name.rpartition('/')[2]}.json"):
+            assert program.run("stop", "--force", other).returncode == 2, other
+        assert program.run("stop", name).returncode == 2
+        done = program.run("stop", "--force", name)
+        assert (done.returncode, done.stdout.split()[0]) == (0, name), done.stderr
 
 
 def test_the_doctor_looks_at_hosts(program: Program) -> None:

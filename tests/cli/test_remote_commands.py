@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -79,10 +80,46 @@ async def test_a_running_kernel_is_used_by_its_id(program: Program, jupyter: Run
         listed = json.loads(program.run("kernels", "--running", "--json").stdout)
         (row,) = (each for each in listed if each["kernelId"] == name)
         assert (row["language"], row["state"], row["ours"]) == ("python", "idle", False)
-        done = program.run("execute", name, "print(x)")
+        done = program.run("execute", f"{name[:12]}@gpu", "print(x)")
         assert (done.returncode, done.stdout) == (0, "of the server\n"), done.stderr
         assert program.run("stop", name).returncode == 2
-        assert program.run("stop", "--force", name).returncode == 0
+        done = program.run("stop", "--force", name)
+        assert (done.returncode, done.stdout) == (0, f"{name}  Python 3 on gpu: ended\n")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_server_that_goes_away_under_the_code_is_said(
+    program: Program, tmp_path: Path
+) -> None:
+    async with serving(JUPYTER, tmp_path / "jupyter") as server, Frontend() as frontend:
+        config = tmp_path / "config" / "carpo-lsp" / "carpo.toml"
+        config.write_text(f'[servers.gone]\nurl = "{server.url}"\ntoken = "{TOKEN}"\n')
+        kernel_id = await frontend.attach_server(server.url, token=TOKEN)
+        remote_id = frontend.get_kernel(kernel_id).remote_kernel_id
+        assert remote_id is not None
+        code = "import time\nprint('asleep', flush=True)\ntime.sleep(600)"
+        running = program.start("execute", "--timeout", "3", f"{remote_id[:8]}@gone", code)
+        assert running.stdout is not None
+        assert await asyncio.to_thread(running.stdout.readline) == b"asleep\n"
+        for process in (server.process, *server.process.children(recursive=True)):
+            process.kill()
+        _, told = await asyncio.to_thread(running.communicate)
+    said = told.decode()
+    assert running.returncode == 3, said
+    assert "The connection to gone is cut" in said
+    assert "could not be interrupted: " in said
+    assert "ran longer than 3 s and could not be interrupted" in said
+    assert "Traceback" not in said
+
+
+def test_names_that_lead_nowhere_on_a_server(program: Program) -> None:
+    for name, message in (
+        ("3f0c@gpu", "No kernel runs on gpu whose id begins with '3f0c'"),
+        ("3f0c@elsewhere", "No Jupyter server is named 'elsewhere' (named: gpu, off)"),
+    ):
+        done = program.run("execute", name, "1")
+        assert done.returncode == 2
+        assert message in done.stderr
 
 
 def test_the_doctor_looks_at_servers(program: Program, jupyter: Running) -> None:

@@ -104,6 +104,25 @@ class Servers:
             )
         raise api.no_spec(wanted, (spec.name for spec in specs))
 
+    async def whole_id(self, server: Server, beginning: str) -> str:
+        """The id of a kernel that runs on a server, by that or by its beginning. Raises
+        `ServerFailed`."""
+        from carpo_lsp.kernels.remote.api import Refused
+
+        try:
+            kernels = await self.api(server).kernels()
+        except Refused:
+            return beginning  # gateways list none unless they are told to
+        found = [each.kernel_id for each in kernels if each.kernel_id.startswith(beginning)]
+        if not found:
+            raise ServerFailed(
+                f"No kernel runs on {server.title} whose id begins with {beginning!r}.",
+                hint="`carpo-lsp kernels --running` lists them",
+            )
+        if len(found) > 1 and beginning not in found:
+            raise ServerFailed(f"{beginning!r} could be {' or '.join(found)}; give more of it.")
+        return beginning if beginning in found else found[0]
+
     async def offers(self, seconds: float = LOOK) -> list[Offer]:
         """What the named servers have to offer, in the order of the settings."""
         asked = (in_time(each.title, seconds, self.offer(each)) for each in self.named)
