@@ -19,6 +19,7 @@ from support import MISBEHAVING, Events, check_order, liar_spec, text_of
 from carpo_lsp.errors import KernelStartFailed, NoInputPending
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels import life, probe, queue
+from carpo_lsp.kernels.events import StatusChanged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,7 +47,9 @@ TABLE: dict[str, dict[str, Any]] = {
     "no-frames": DROPPED,
     "a-thousand-frames": DROPPED,
     "nested-beyond-reading": DROPPED,
+    "nested-status": DROPPED,
     "nested-too-deep": DROPPED,
+    "infinite-count": DROPPED,
     "number-without-end": DROPPED,
     "bad-hmac-on-shell": DROPPED,
     "flood-of-rubbish": DROPPED,
@@ -115,6 +118,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def frontend() -> AsyncIterator[Frontend]:
     async with Frontend() as frontend:
         yield frontend
+        for kernel in frontend.list_kernels():
+            await frontend.manager.keep(kernel.kernel_id, None)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -129,6 +134,23 @@ async def answers(frontend: Frontend, kernel: str) -> None:
     completions = await frontend.get_completions(kernel, "alp", 3)
     assert completions.matches == ("alpha", "alphabet")
     assert frontend.get_kernel(kernel).status == "idle"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kept(frontend: Frontend) -> str:
+    kernel_id = await frontend.start_kernel(str(MISBEHAVING))
+    await frontend.manager.keep(kernel_id, 0)
+    return kernel_id
+
+
+@pytest.mark.parametrize("lie", TABLE)
+async def test_a_lie_in_an_execution_of_a_kept_kernel(
+    frontend: Frontend, events: Events, kept: str, lie: str
+) -> None:
+    """Its keeper reads what it sends as well, and stays."""
+    await test_a_lie_in_an_execution(frontend, events, kept, lie)
+    changes = [event for event in events.all if isinstance(event, StatusChanged)]
+    assert not [event.reason for event in changes if event.reason]
 
 
 @pytest.mark.parametrize("lie", TABLE)

@@ -101,6 +101,13 @@ class Lies(Script):
     def do_nested_beyond_reading(self, rest: str) -> None:
         self.send_parts(content=b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
+    def do_nested_status(self, rest: str) -> None:
+        nested = b"[" * 100_000 + b"]" * 100_000
+        self.send_parts("status", content=b'{"execution_state": ' + nested + b"}")
+
+    def do_infinite_count(self, rest: str) -> None:
+        self.send_parts("execute_input", content=b'{"code": "", "execution_count": Infinity}')
+
     def do_nested_too_deep(self, rest: str) -> None:
         self.send_parts(content=b'{"text": ' + b"[" * 900 + b"]" * 900 + b"}")
 

@@ -176,7 +176,7 @@ class Keeper:
                 else:
                     self._busy.pop(parent_id, None)
                     self._asks = False
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return
 
     def _append(self, record: bytes) -> None:
