@@ -130,11 +130,11 @@ def running(folder: Path) -> Iterator[Sshd]:
 
 
 @contextlib.contextmanager
-def kernel(server: Sshd) -> Iterator[subprocess.Popen[str]]:
+def kernel(server: Sshd, spec: str = "python3") -> Iterator[subprocess.Popen[str]]:
     """A kernel that was started on the host by hand."""
     env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(server.runtime)}
     process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("jupyter")), "kernel", "--kernel=python3"],
+        [str(Path(sys.executable).with_name("jupyter")), "kernel", f"--kernel={spec}"],
         stderr=subprocess.PIPE,
         text=True,
         env=env,

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import attrs
 
-from carpo_lsp.errors import KernelExists, KernelNotFound
+from carpo_lsp.errors import CarpoError, KernelExists, KernelNotFound
 from carpo_lsp.kernels.connection import Keep
 from carpo_lsp.kernels.elsewhere.addresses import check_host
 from carpo_lsp.kernels.elsewhere.known import Hosts
@@ -237,7 +237,13 @@ class KernelManager:
         state_id = self._new_id(own_id if own_id not in self._kernels else None)
 
         def connect(on_message: OnMessage) -> Connection:
-            return AttachedConnection(connection_file, info, on_message, context=self.context)
+            return AttachedConnection(
+                connection_file,
+                info,
+                on_message,
+                context=self.context,
+                by_message=self._is_interrupted_by_message(info.get("kernel_name")),
+            )
 
         # What it is, it will tell itself.
         name = f"The kernel of {connection_file}"
@@ -246,6 +252,14 @@ class KernelManager:
         self._kernels[state_id] = state
         state.start()
         return state
+
+    def _is_interrupted_by_message(self, spec_name: object) -> bool:
+        """What the kernelspec of a kernel says that others have started; no, where it is not
+        known."""
+        try:
+            return self.specs.by_name(str(spec_name)).interrupt_mode == "message"
+        except CarpoError:
+            return False
 
     def attach_remote(self, spec: Spec, remote_id: str) -> KernelState:
         """Begin to talk to a kernel that runs on the server of its kernelspec."""

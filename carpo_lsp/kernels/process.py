@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import signal
 from typing import TYPE_CHECKING, Final
 
 import psutil
@@ -13,7 +14,6 @@ import psutil
 from carpo_lsp.deadlines import Deadline
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable, Iterable
 
 TAIL: Final = 8192
@@ -131,18 +131,20 @@ def descendants(pid: int, without: Iterable[int] = ()) -> list[psutil.Process]:
 
 def with_argument(argument: str) -> psutil.Process | None:
     """The process of this user that has an argument on its command line, as a kernel has the path
-    of its connection file. Of a process and those below it with the same, it is the outer one."""
+    of its connection file. Of a process and those below it with the same, it is the outer one, and
+    of several the oldest: clients came later."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter(["cmdline", "uids"]):
         told = process.info
         mine = told["uids"] is not None and told["uids"].real == os.getuid()
         if mine and argument in (told["cmdline"] or ()):
             found[process.pid] = process
+    outer: list[tuple[float, psutil.Process]] = []
     for process in found.values():
         with contextlib.suppress(psutil.Error):
             if process.ppid() not in found:
-                return process
-    return None
+                outer.append((process.create_time(), process))
+    return min(outer, key=lambda each: each[0])[1] if outer else None
 
 
 def is_there(process: psutil.Process) -> bool:
@@ -160,6 +162,16 @@ def signal_group(pid: int, number: signal.Signals) -> None:
     except (ProcessLookupError, PermissionError):
         # PermissionError is what macOS says of a group in which only zombies are left.
         return
+
+
+def interrupt(pid: int) -> None:
+    """Send SIGINT to a kernel, with its process group where it leads one; silent when it is
+    gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGINT)
+        else:
+            os.kill(pid, signal.SIGINT)
 
 
 def kill_all(processes: Iterable[psutil.Process]) -> None:

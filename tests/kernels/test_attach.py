@@ -392,6 +392,22 @@ async def test_the_code_of_others_is_interrupted(
         assert result.error["ename"] == "KeyboardInterrupt"
 
 
+@pytest.mark.needs_r
+async def test_a_kernel_that_looks_at_nothing_but_its_code_is_interrupted(
+    frontend: Frontend, events: Events
+) -> None:
+    theirs = await frontend.start_kernel(spec_name="ir")
+    code = "cat('napping\\n'); flush.console(); Sys.sleep(600)"
+    async with Frontend() as other:
+        attached_id = await other.attach_kernel(frontend.get_kernel(theirs).connection_file)
+        handle = frontend.execute_code(theirs, code)
+        await events.until_text("napping")
+        await other.interrupt(attached_id)
+        assert (await handle).state in ("error", "aborted")
+        assert (await other.execute_code(attached_id, "1 + 1")).state == "ok"
+    await frontend.shutdown_kernel(theirs)
+
+
 async def test_nothing_of_ours_stays_in_the_kernel(
     frontend: Frontend, events: Events, kernel: str
 ) -> None:

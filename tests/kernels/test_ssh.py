@@ -112,6 +112,23 @@ async def test_a_kernel_that_runs_there(
     assert there.poll() is None
 
 
+@pytest.mark.needs_r
+async def test_a_kernel_there_that_looks_at_nothing_but_its_code_is_interrupted(
+    frontend: Frontend, events: Events, server: Sshd
+) -> None:
+    with sshd.kernel(server, "ir"):
+        kernel_id = await frontend.attach_kernel(f"ssh:{HOST}")
+        assert frontend.get_kernel(kernel_id).language == "R"
+        handle = frontend.execute_code(
+            kernel_id, "cat('napping\\n'); flush.console(); Sys.sleep(600)"
+        )
+        await events.until_text("napping")
+        await frontend.interrupt(kernel_id)
+        assert (await handle).state in ("error", "aborted")
+        assert (await frontend.execute_code(kernel_id, "1 + 1")).state == "ok"
+        await frontend.shutdown_kernel(kernel_id)
+
+
 async def test_a_lost_connection_is_said(
     frontend: Frontend, events: Events, server: Sshd, there: subprocess.Popen[str]
 ) -> None:

@@ -41,6 +41,10 @@ ABSENCE: Final = 1.0
 ANSWER: Final = 0.5
 """Seconds that an idle kernel has to answer; one that does not is taken for busy."""
 
+OBEY: Final = 2.0
+"""Seconds a kernel has to answer that it is interrupted. One that looks at nothing but the code it
+runs gets the signal then, as from its parent."""
+
 LIVE: Final = 2.0
 """Seconds within which a busy kernel is heard on its other channels, if it has them."""
 
@@ -85,8 +89,14 @@ class AttachedConnection:
         on_message: OnMessage,
         *,
         context: zmq.Context[zmq.Socket[bytes]],
+        signal: Callable[[], None] | None = None,
+        by_message: bool = False,
     ) -> None:
+        """`signal` interrupts the kernel's process, where it is not one of this machine;
+        `by_message`: nothing but a message is to interrupt the kernel."""
         self.connection_file = connection_file
+        self._signal = signal
+        self._by_message = by_message
         self._info = info
         self._on_message = on_message
         self._context = context
@@ -101,6 +111,9 @@ class AttachedConnection:
         """Whether it has answered on its shell channel, and so takes code."""
         self._asked = Request("shell", "kernel_info_request", {})
         self._interrupting = ""
+        self._takes_requests = False
+        """Whether the kernel is known to be interrupted by a message, whatever its kernelspec says.
+        """
         self._obeyed = asyncio.Event()
         self._told: tuple[str, asyncio.Future[dict[str, Any]]] | None = None
         self._go_on: Callable[[], None] | None = None
@@ -161,14 +174,26 @@ class AttachedConnection:
             self._channels.hold_back()
 
     async def interrupt(self) -> None:
-        # A process that is not ours gets no signals; ipykernel and others take the request too.
+        # ipykernel and others take the request, whatever their kernelspecs say of signals.
         request = Request("control", "interrupt_request", {})
         self._interrupting = request.msg_id
         self._obeyed.clear()
         self.send(request)
-        with contextlib.suppress(TimeoutError):
-            async with Deadline(ANSWER):  # or it would be lost when the channels are closed now
+        try:
+            async with Deadline(OBEY):  # or it would be lost when the channels are closed now
                 await self._obeyed.wait()
+        except TimeoutError:
+            if not (self._by_message or self._takes_requests):
+                await self._interrupt_process()
+
+    async def _interrupt_process(self) -> None:
+        """Interrupt a kernel that looks at nothing but the code it runs, as its parent would."""
+        if self._signal is not None:
+            self._signal()
+            return
+        found = await asyncio.to_thread(process.with_argument, self.connection_file)
+        if found is not None:
+            process.interrupt(found.pid)
 
     async def end(self, grace: float) -> None:
         """End the kernel for all who use it; where its process is on this machine, all that it has
@@ -209,6 +234,8 @@ class AttachedConnection:
             self._session = message.session
         elif message.session != self._session:
             self._replaced.set()
+        if message.msg_type == "kernel_info_reply":
+            self._takes_requests = message.content.get("implementation") == "ipython"
         if message.channel == "iopub":
             self._published.set()
         elif self._told is not None and message.parent_id == self._told[0]:

@@ -58,7 +58,14 @@ wait $p
 rm -f "$f"
 """
 
-_HOLD: Final = "exec cat\n"
+# A kernel has its connection file on its command line, and whoever uses it came later.
+_HOLD: Final = """\
+export F={path}
+while read -r asked; do
+    k=$(ps -A -ww -o pid= -o args= | awk 'index($0, ENVIRON["F"]) {{ print $1; exit }}')
+    [ -z "$k" ] || kill -s INT -- -$k 2>/dev/null || kill -s INT $k
+done
+"""
 
 
 class SshConnection:
@@ -113,9 +120,9 @@ class SshConnection:
 
     async def start(self) -> Running | None:
         if self._spec is None:
-            _, info = await hosts.find(self._host, self._name)
+            path, info = await hosts.find(self._host, self._name)
         else:
-            info = await self._launch(self._spec)
+            path, info = await self._launch(self._spec)
         folder = self._folder = self._folder or OwnFolder("ssh-")
         here = str(folder.path / "k")
         forwards = [
@@ -125,16 +132,24 @@ class SshConnection:
         ]
         info |= {"transport": "ipc", "ip": here}
         info |= {channel: number for number, channel in enumerate(CHANNELS, 1) if channel in info}
-        self._tunnel = await Session.open(self._host, _HOLD, forwards)
-        await self._tunnel.begun()
+        script = _HOLD.format(path=shlex.quote(path))
+        tunnel = self._tunnel = await Session.open(self._host, script, forwards)
+        await tunnel.begun()
         file = folder.path / "connection.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(info), encoding="utf-8")
-        self._inner = AttachedConnection(str(file), info, self._on_message, context=self._context)
+        self._inner = AttachedConnection(
+            str(file),
+            info,
+            self._on_message,
+            context=self._context,
+            signal=lambda: tunnel.tell("interrupt"),
+            by_message=self._by_message,
+        )
         return await self._inner.start()
 
-    async def _launch(self, spec: Spec) -> dict[str, Any]:
-        """Start the kernel; the content of its connection file."""
+    async def _launch(self, spec: Spec) -> tuple[str, dict[str, Any]]:
+        """Start the kernel; path and content of its connection file."""
         name = spec.name.rpartition("/")[2]
         # The kernel of a connection that is lost is there until the host knows, with its file.
         self._launches = launch = self._launches + 1
@@ -152,7 +167,7 @@ class SshConnection:
         except KernelStartFailed:
             await self._require(spec)
             raise
-        _, _, text = line.partition("\t")
+        path, _, text = line.partition("\t")
         known = {each.name: each for each in await hosts.specs(self._host)}
         found = known.get(spec.name)
         self._by_message = found is not None and found.interrupt_mode == "message"
@@ -162,7 +177,7 @@ class SshConnection:
             info = None
         if not isinstance(info, dict) or check_fields(info):
             raise KernelStartFailed(f"On {self._host}, `jupyter kernel` wrote no connection file.")
-        return info
+        return path, info
 
     async def _require(self, spec: Spec) -> None:
         """Raises `KernelStartFailed` for a kernelspec that is not there."""
