@@ -36,6 +36,10 @@ and a random share of that less, so that not all clients of a server come at onc
 LONGEST: Final = 30.0
 """Seconds between two attempts at most."""
 
+STEADY: Final = 5.0
+"""Seconds that a connection has to last; after a shorter one the waits go on growing, as a server
+or a proxy may let one in and drop it at once."""
+
 
 class Websocket:
     """The channels of one kernel, through its server.
@@ -64,6 +68,8 @@ class Websocket:
         self._unsent: deque[Request] = deque()
         self._has_unsent = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._wait = 0.0
+        """Seconds before the next attempt to connect anew."""
 
     async def open(self) -> None:
         """Connect for the first time. Raises `ServerFailed`."""
@@ -77,9 +83,13 @@ class Websocket:
 
     async def run(self) -> str:
         """Receive and send until the server has the kernel no more; says so in a sentence."""
+        loop = asyncio.get_running_loop()
         while True:
             assert self._socket is not None, "run before open"
+            began = loop.time()
             reason = await self._talk(self._socket)
+            if loop.time() - began >= STEADY:
+                self._wait = 0.0
             log.info("The connection to the kernel %s is cut: %s", self._kernel_id, reason)
             try:
                 await self._reconnect(reason)
@@ -138,11 +148,13 @@ class Websocket:
 
     async def _reconnect(self, reason: str) -> None:
         """Connect anew. Raises `NoSuchKernel` when the server answers that it is gone."""
-        told, wait = "", FIRST
+        told = ""
         while True:
             if reason != told:
                 told = reason
                 self._on_lost(reason)
+            await asyncio.sleep(self._wait * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            self._wait = min(max(FIRST, 2 * self._wait), LONGEST)
             try:
                 await self._api.kernel(self._kernel_id)
                 await self.open()
@@ -152,8 +164,6 @@ class Websocket:
                 reason = error.message
             else:
                 return
-            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - no secret
-            wait = min(2 * wait, LONGEST)
 
 
 def _acknowledge(connection: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from carpo_lsp.errors import CarpoError
 from carpo_lsp.kernels.supervision.limits import INTERVAL, Limiter
 from carpo_lsp.kernels.supervision.usage import cpu_seconds, is_stopped, memory
 
@@ -76,6 +77,12 @@ class Supervised:
         return await asyncio.to_thread(memory, self.pid, least, self._trees.recent(INTERVAL))
 
     async def _take(self, step: Step) -> None:
+        try:
+            await self._do(step)
+        except CarpoError as error:  # no way to the kernel; the limits hold on
+            self._state.warn(f"The limits of the kernel could not be held: {error.message}")
+
+    async def _do(self, step: Step) -> None:
         match step.act:
             case "warn":
                 self._state.warn(step.reason)
