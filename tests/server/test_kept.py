@@ -875,6 +875,43 @@ async def test_what_an_unreadable_entry_does_not_lead_to_is_swept(desk: Desk) ->
     assert desk.left() == []
 
 
+async def without_an_entry(desk: Desk, spoil: Callable[[Entry], None]) -> Entry:
+    """A kernel that lives, whose keeper has been killed, and whose entry is no more: another server
+    has been started since."""
+    first = await desk.editor()
+    await first.until_done(await desk.run(first, 1))
+    (entry,) = desk.registry.entries()
+    await desk.leave(first)
+    (keeper,) = desk.keepers()
+    keeper.kill()
+    await gone(keeper.pid)
+    spoil(entry)
+    await desk.leave(await desk.editor(None))
+    return entry
+
+
+async def test_a_kernel_that_was_to_end_is_swept(desk: Desk) -> None:
+    entry = await without_an_entry(desk, lambda entry: desk.registry.strike(entry.kernel_id))
+    await gone(entry.pid)
+    assert desk.left() == []
+
+
+async def test_a_kernel_that_lives_is_not_swept_with_its_entry(desk: Desk) -> None:
+    def spoil(entry: Entry) -> None:
+        folder = desk.registry.folder(entry.kernel_id)
+        (folder / "entry.json").write_text("{")
+        os.utime(folder, (0, 0))
+
+    entry = await without_an_entry(desk, spoil)
+    code, out, _ = await desk.carpo("execute", entry.kernel_id, "x")
+    assert (code, out) == (0, "1\n")
+    assert (await desk.carpo("stop", "--force", entry.kernel_id))[0] == 0
+    await gone(entry.pid)
+    spoil(entry)
+    await desk.leave(await desk.editor(None))
+    assert desk.left() == []
+
+
 async def test_only_the_user_can_read_what_is_kept(desk: Desk) -> None:
     first = await desk.editor()
     await first.until_done(await desk.run(first, 1))

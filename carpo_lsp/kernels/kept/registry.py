@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from carpo_lsp.kernels import process
 from carpo_lsp.kernels.kept.keeperlog import CURRENT, ENTRY, LOCK, OLDER
 from carpo_lsp.kernels.specs import Spec
 from carpo_lsp.kernels.supervision import watchdog
@@ -168,8 +169,26 @@ class Registry:
         with contextlib.suppress(OSError):
             for folder in tuple(self.root.iterdir()):
                 if _is_abandoned(folder):
-                    _remove_given_away(folder.name)
-                    shutil.rmtree(folder, ignore_errors=True)
+                    self._remove_abandoned(folder)
+
+    def _remove_abandoned(self, folder: Path) -> None:
+        """Remove a folder that nobody uses, and what belongs to its kernel.
+
+        One that was to end, and whose server and keeper have been killed before it had, ends now.
+        One that lives and whose entry cannot be read is left to its user, who may attach to it.
+        """
+        given = _given_away(folder.name)
+        for _, file in given:
+            if (found := process.with_argument(file)) is None:
+                continue
+            if not (folder / STRUCK).exists():
+                log.warning("The entry of the kept kernel %s cannot be read", folder.name)
+                return
+            process.kill_all([*process.descendants(found.pid), found])
+        for own, _ in given:
+            with contextlib.suppress(OSError):
+                watchdog.remove(str(own))
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _is_worth_telling(self, kernel_id: str) -> bool:
         logs = [self.folder(kernel_id) / name for name in (CURRENT, OLDER)]
@@ -209,15 +228,17 @@ def _is_abandoned(folder: Path) -> bool:
     return descriptor is not None
 
 
-def _remove_given_away(kernel_id: str) -> None:
-    """Remove the temporary folder and the connection file of a kernel that is gone, and whose entry
-    does not tell where they are: the folder has a link that is called as the file."""
+def _given_away(kernel_id: str) -> list[tuple[Path, str]]:
+    """The temporary folder of a kernel whose entry does not tell where it is, and the path of its
+    connection file: the folder has a link to it that is called so."""
     pattern = f"{watchdog.PREFIX}*/kernel-{escape(kernel_id)}.json"
-    for folder in {link.parent for link in Path(tempfile.gettempdir()).glob(pattern)}:
+    found = []
+    for link in Path(tempfile.gettempdir()).glob(pattern):
         with contextlib.suppress(OSError):
             # Anyone may put a folder there, with a link to any file.
-            if folder.lstat().st_uid == os.getuid() and (folder / GIVEN).exists():
-                watchdog.remove(str(folder))
+            if link.parent.lstat().st_uid == os.getuid() and (link.parent / GIVEN).exists():
+                found.append((link.parent, os.readlink(link)))
+    return found
 
 
 def _is_readable(folder: Path) -> bool:
