@@ -179,7 +179,9 @@ async def _serve(transport: Transport, trace: Path | None) -> int:
         from carpo_lsp.frontend import Frontend
         from carpo_lsp.journal.journal import Journal
 
-    frontend = Frontend(journal=Journal())
+    journal = Journal()
+    frontend = Frontend(journal=journal)
+    code = None
     with contextlib.ExitStack() as stack:
         async with Lifetime(frontend) as lifetime:
             server = lsp.create_server(frontend)
@@ -187,8 +189,13 @@ async def _serve(transport: Transport, trace: Path | None) -> int:
                 traffic = _open_trace(trace)
                 stack.callback(traffic.close)
                 server.protocol.endpoint.traffic = traffic
-            return await lsp.serve(server, transport)
-        return lifetime.exit_code
+            code = await lsp.serve(server, transport)
+    if code is None:
+        code = lifetime.exit_code
+    if journal.stalled:  # Python would wait for the thread that waits for the disk
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 def _open_trace(path: Path) -> TrafficLog:

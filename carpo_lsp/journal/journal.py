@@ -90,6 +90,8 @@ class Journal:
         self.policy = policy or Policy()
         self.on_trouble: Callable[[str], None] = log.warning
         """Told once when the journal cannot be written."""
+        self.stalled = False
+        """Whether a thread still waited for the disk when the journal was closed."""
         self._temporary = Spool()
         self._session: Session | None = None
         self._store: Store | None = None
@@ -208,6 +210,7 @@ class Journal:
                             await self._in_thread(self._store.write, notes, (), self.policy)
                     await self._in_thread(self._store.close, self.policy)
         except TimeoutError:
+            self.stalled = True
             log.error("The disk does not take the end of the journal in %s s", CLOSING)
         except OSError as error:
             log.warning("The journal could not be closed: %s", error)

@@ -27,6 +27,10 @@ LIMIT = 5.0
 """Seconds that the contract gives the end of everything."""
 
 
+STALLED = [sys.executable, str(Path(__file__).with_name("stalled_server.py"))]
+"""A server whose disk takes nothing of the journal."""
+
+
 def hang_up(client: Wire) -> None:
     client.hang_up()
 
@@ -265,3 +269,13 @@ async def test_the_standard_output_belongs_to_the_protocol() -> None:
 
 def existing(files: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.exists()]
+
+
+async def test_a_disk_that_takes_nothing_does_not_keep_the_server(spawn: Spawn) -> None:
+    client = await spawn(program=STALLED)
+    await client.initialize()
+    kernel_id = (await client.start(specName="python3"))["kernelId"]
+    await client.until_done(await client.execute(kernel_id, "1"))
+    await client.request("shutdown")
+    client.notify("exit")
+    assert await client.process.wait() == 0
