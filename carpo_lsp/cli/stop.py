@@ -60,7 +60,7 @@ async def _stop(names: tuple[str, ...], *, force: bool, as_json: bool) -> int:
 
     async with Frontend() as frontend:
         entries = {entry.kernel_id: entry for entry in frontend.manager.registry.entries()}
-        residents = {each.kernel_id: each for each in await frontend.list_running()}
+        residents = {each.kernel_id: each for each in await frontend.list_running_here()}
         if names:
             chosen = {_one(name, residents): None for name in names}
         else:

@@ -58,11 +58,13 @@ wait $p
 rm -f "$f"
 """
 
-# A kernel has its connection file on its command line, and whoever uses it came later.
+# Is told the path of the kernel's connection file, which its own command line is not to have: the
+# kernel is found by it, as the first with it as an argument. Whoever uses the kernel came later.
 _HOLD: Final = """\
-export F={path}
+IFS= read -r f
 while read -r asked; do
-    k=$(ps -A -ww -o pid= -o args= | awk 'index($0, ENVIRON["F"]) {{ print $1; exit }}')
+    k=$(ps -A -ww -o pid= -o args= | F=$f awk '
+        { for (i = 2; i <= NF; i++) if ($i == ENVIRON["F"]) { print $1; exit } }')
     [ -z "$k" ] || kill -s INT -- -$k 2>/dev/null || kill -s INT $k
 done
 """
@@ -132,8 +134,8 @@ class SshConnection:
         ]
         info |= {"transport": "ipc", "ip": here}
         info |= {channel: number for number, channel in enumerate(CHANNELS, 1) if channel in info}
-        script = _HOLD.format(path=shlex.quote(path))
-        tunnel = self._tunnel = await Session.open(self._host, script, forwards)
+        tunnel = self._tunnel = await Session.open(self._host, _HOLD, forwards)
+        tunnel.tell(path)
         await tunnel.begun()
         file = folder.path / "connection.json"
         file.touch(mode=0o600)
