@@ -193,17 +193,20 @@ class Frontend:
         await self.wait_ready(started)
         return started
 
-    async def attach_kernel(self, connection_file: str | None = None) -> str:
+    async def attach_kernel(self, connection_file: str | None = None, *, again: bool = True) -> str:
         """Attach to a running kernel by its connection file and return an id for it, or, as
         `ID@SERVER`, also with the beginning of the id, to one of a Jupyter server in the user's
         settings, or, as `ssh:HOST/FILE` or `ssh:HOST`, to one on a host that is reached by ssh.
 
         The file is named as for `--existing` of Jupyter's programs: a path, the name of a file in
         Jupyter's runtime folder, a kernel's id or the beginning of one, a glob pattern, or, with
-        None, whichever kernel was started last. Raises `KernelStartFailed` or `ServerFailed`.
+        None, whichever kernel was started last. A kernel that is used already is used once more,
+        under another id, unless `again` is false. Raises `KernelStartFailed` or `ServerFailed`.
         """
         if connection_file is not None and (there := addresses.parse(connection_file)) is not None:
-            state = self.manager.attach_ssh(*there)
+            host, name = there
+            used = None if again else await self.manager.find_by_ssh(host, name)
+            state = used or self.manager.attach_ssh(host, name)
             await state.wait_ready()
             return state.kernel_id
         if connection_file is not None and (at := self._at_server(connection_file)) is not None:
@@ -212,7 +215,9 @@ class Frontend:
                 self.manager.servers.find(server), beginning
             )
             return await self.attach_server(server, remote_kernel_id=remote_id)
-        state = self.manager.attach(await self.manager.find_connection_file(connection_file))
+        file = await self.manager.find_connection_file(connection_file)
+        used = None if again else self.manager.find(file)
+        state = used or self.manager.attach(file)
         await state.wait_ready()
         return state.kernel_id
 

@@ -169,8 +169,9 @@ def _options(workspace: Workspace, document: Document, language: str) -> Iterato
     for kernel in kernels:
         fits = canonical(kernel.language) == canonical(language) or not (fitting or near)
         if fits and kernel.status != "dead":
-            names = frozenset({kernel.kernel_id})
-            yield Option(_title_of_running(kernel), names, kernel_id=kernel.kernel_id)
+            yield Option(
+                _title_of_running(kernel), _names_of_running(kernel), kernel_id=kernel.kernel_id
+            )
     for entry in frontend.manager.registry.entries():
         fits = entry.spec.serves(language) or not (fitting or near)
         if fits and entry.alive and not workspace.exists(entry.kernel_id):
@@ -213,6 +214,15 @@ def _remote_options(
             title = f"{spec.display_name} [{spec.name}]"
             to_start.append(Option(title, frozenset({spec.name}), spec=spec))
     yield from to_start
+
+
+def _names_of_running(kernel: Kernel) -> frozenset[str]:
+    """Its id here, and on its Jupyter server."""
+    names = {kernel.kernel_id}
+    if kernel.remote_kernel_id is not None and kernel.spec_name is not None:
+        server = kernel.spec_name.rpartition("@")[2]
+        names |= {kernel.remote_kernel_id, f"{kernel.remote_kernel_id}@{server}"}
+    return frozenset(names)
 
 
 def _title_of_running(kernel: Kernel) -> str:
@@ -303,7 +313,7 @@ def _take(
 
 
 async def _take_other(workspace: Workspace, document: Document, language: str, other: str) -> None:
-    kernel_id = await workspace.frontend.attach_kernel(other)
+    kernel_id = await workspace.frontend.attach_kernel(other, again=False)
     if workspace.documents.find(document.uri) is None:
         return  # closed meanwhile
     workspace.select_kernel(document.uri, kernel_id, language)

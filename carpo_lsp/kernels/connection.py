@@ -129,6 +129,15 @@ class Elsewhere(Protocol):
 
 
 @runtime_checkable
+class Tunnelled(Elsewhere, Protocol):
+    """What a connection has besides when the kernel has its connection file on another host."""
+
+    @property
+    def file_there(self) -> str | None:
+        """That file, as `ssh:HOST/PATH`; None before it is known."""
+
+
+@runtime_checkable
 class Remote(Elsewhere, Protocol):
     """What a connection has besides when a network is between this process and the kernel."""
 

@@ -13,7 +13,7 @@ import attrs
 
 from carpo_lsp.errors import CarpoError, KernelExists, KernelNotFound
 from carpo_lsp.kernels.connection import Keep
-from carpo_lsp.kernels.elsewhere.addresses import check_host
+from carpo_lsp.kernels.elsewhere.addresses import SCHEME, check_host
 from carpo_lsp.kernels.elsewhere.known import Hosts
 from carpo_lsp.kernels.events import Event, StatusChanged
 from carpo_lsp.kernels.kept.registry import Registry
@@ -288,6 +288,21 @@ class KernelManager:
         self._kernels[state_id] = state
         state.start()
         return state
+
+    def find(self, connection_file: str) -> KernelState | None:
+        """The kernel that is used here and has a connection file, which may be `ssh:HOST/PATH`."""
+        return next((each for each in self.all() if connection_file in each.files), None)
+
+    async def find_by_ssh(self, host: str, name: str | None) -> KernelState | None:
+        """The kernel that is used here and has a name on a host. Raises `KernelStartFailed` when
+        none has it there."""
+        prefix = f"{SCHEME}{host}/"
+        if not any(file.startswith(prefix) for each in self.all() for file in each.files):
+            return None
+        from carpo_lsp.kernels.elsewhere import hosts
+
+        path, _ = await hosts.find(host, name)
+        return self.find(prefix + path)
 
     def get(self, kernel_id: str) -> KernelState:
         """Raises `KernelNotFound`."""

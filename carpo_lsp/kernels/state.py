@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from carpo_lsp import protocol
 from carpo_lsp.errors import CarpoError, KernelDied, KernelNotOurs, KernelTimeout
-from carpo_lsp.kernels.connection import Elsewhere, Keep, Keepable, Remote, Work
+from carpo_lsp.kernels.connection import Elsewhere, Keep, Keepable, Remote, Tunnelled, Work
 from carpo_lsp.kernels.events import Cause, Event, KernelStatus, StatusChanged
 from carpo_lsp.kernels.life import GRACE, Life
 from carpo_lsp.kernels.questions import Questions
@@ -163,6 +163,16 @@ class KernelState:
             server_url=remote.server_url if remote is not None else None,
             remote_kernel_id=remote.remote_id if remote is not None else None,
         )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Its connection file, and what that is called where it is elsewhere; none of a kernel that
+        is dead."""
+        if self._life.over:
+            return ()
+        connection = self._connection
+        there = connection.file_there if isinstance(connection, Tunnelled) else None
+        return tuple(filter(None, (connection.connection_file, there)))
 
     def local_path(self, path: str) -> str:
         """What a path that the kernel has told is called on this machine, as far as that is set."""

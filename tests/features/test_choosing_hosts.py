@@ -68,6 +68,9 @@ async def test_what_there_is_on_the_hosts(bench: Scripted, server: Sshd) -> None
         kernel_id = bench.workspace.bound_kernel(document, "python")
         assert kernel_id is not None
         assert not bench.workspace.frontend.get_kernel(kernel_id).owned
+        second = bench.open("2", "file:///p/b.py")
+        await select(bench, second.uri, f"ssh:{HOST}")
+        assert bench.workspace.bound_kernel(second, "python") == kernel_id
         await bench.workspace.frontend.shutdown_kernel(kernel_id)
     assert any("ssh cannot reach stranger" in message for message in bench.messages)
     answer = kernels.list_kernel_specs(bench.workspace, protocol.ListKernelSpecsParams())

@@ -63,6 +63,21 @@ async def test_by_its_names(bench: Scripted, other: AsyncKernelManager, tmp_path
     assert not await other.is_alive()
 
 
+async def test_one_kernel_for_two_documents(
+    bench: Scripted, other: AsyncKernelManager, tmp_path: Path
+) -> None:
+    documents = [bench.open("1", (tmp_path / name).as_uri()) for name in ("a.py", "b.py")]
+    frontend = bench.workspace.frontend
+    for document, name in zip(documents, ("newest", ID[:5]), strict=True):
+        await call(bench, "selectKernel", document.uri, name)
+    (kernel,) = map(bench.workspace.with_documents, frontend.list_kernels())
+    assert sorted(kernel.documents) == [document.uri for document in documents]
+    events = Events(frontend)
+    assert (await frontend.execute_code(kernel.kernel_id, "1")).state == "ok"
+    ids = {getattr(event, "execution_id", "") for event in events.all}
+    assert not [each for each in ids if each.startswith("external:")]
+
+
 async def test_from_the_list(bench: Scripted, other: AsyncKernelManager, tmp_path: Path) -> None:
     document = bench.open("1", (tmp_path / "a.py").as_uri())
     # Others of this machine are listed as well: those of other tests.

@@ -78,6 +78,9 @@ async def test_a_running_kernel_by_its_id(bench: Scripted, document: Document) -
         await select(bench, document.uri, f"{theirs.remote_kernel_id}@gpu")
         kernel = bound(bench, document)
         assert (kernel.owned, kernel.remote_kernel_id) == (False, theirs.remote_kernel_id)
+        second = bench.open("2", "file:///p/b.py")
+        await select(bench, second.uri, f"{theirs.remote_kernel_id}@gpu")
+        assert bound(bench, second).kernel_id == kernel.kernel_id
 
 
 async def test_what_a_client_is_asked(bench: Scripted, document: Document) -> None:

@@ -16,6 +16,7 @@ from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels import folders
 from carpo_lsp.kernels.connection import Exit, OnMessage, Running
 from carpo_lsp.kernels.elsewhere import hosts
+from carpo_lsp.kernels.elsewhere.addresses import SCHEME
 from carpo_lsp.kernels.elsewhere.attached import AttachedConnection, check_fields
 from carpo_lsp.kernels.elsewhere.ssh import JUPYTER, Session
 from carpo_lsp.kernels.messages import Request
@@ -99,6 +100,7 @@ class SshConnection:
         self._kernel_id = kernel_id
         self._cwd = host.there(cwd) if cwd is not None else None
         self._env = dict(env or {})
+        self._path: str | None = None
         self._launches = 0
         self._by_message = False
         """Whether a kernel of ours is interrupted by a message."""
@@ -112,6 +114,10 @@ class SshConnection:
     def connection_file(self) -> str | None:
         """That of this end of the tunnel, which other clients here may use as well."""
         return self._inner.connection_file if self._inner is not None else None
+
+    @property
+    def file_there(self) -> str | None:
+        return f"{SCHEME}{self._host}/{self._path}" if self._path is not None else None
 
     @property
     def mapped(self) -> bool:
@@ -136,6 +142,7 @@ class SshConnection:
         info |= {channel: number for number, channel in enumerate(CHANNELS, 1) if channel in info}
         tunnel = self._tunnel = await Session.open(self._host, _HOLD, forwards)
         tunnel.tell(path)
+        self._path = path
         await tunnel.begun()
         file = folder.path / "connection.json"
         file.touch(mode=0o600)
