@@ -194,8 +194,15 @@ class Frontend:
         return started
 
     async def attach_kernel(self, connection_file: str | None = None, *, again: bool = True) -> str:
-        """Attach to a running kernel by its connection file and return an id for it, or, as
-        `ID@SERVER`, also with the beginning of the id, to one of a Jupyter server in the user's
+        """Attach to a running kernel and return an id for it once it has answered; see
+        `begin_attach`. Raises what that raises, and `KernelStartFailed`."""
+        kernel_id = await self.begin_attach(connection_file, again=again)
+        await self.wait_ready(kernel_id)
+        return kernel_id
+
+    async def begin_attach(self, connection_file: str | None = None, *, again: bool = True) -> str:
+        """Begin to attach to a running kernel by its connection file and return an id for it, or,
+        as `ID@SERVER`, also with the beginning of the id, to one of a Jupyter server in the user's
         settings, or, as `ssh:HOST/FILE` or `ssh:HOST`, to one on a host that is reached by ssh.
 
         The file is named as for `--existing` of Jupyter's programs: a path, the name of a file in
@@ -206,20 +213,16 @@ class Frontend:
         if connection_file is not None and (there := addresses.parse(connection_file)) is not None:
             host, name = there
             used = None if again else await self.manager.find_by_ssh(host, name)
-            state = used or self.manager.attach_ssh(host, name)
-            await state.wait_ready()
-            return state.kernel_id
+            return (used or self.manager.attach_ssh(host, name)).kernel_id
         if connection_file is not None and (at := self._at_server(connection_file)) is not None:
             beginning, server = at
             remote_id = await self.manager.servers.whole_id(
                 self.manager.servers.find(server), beginning
             )
-            return await self.attach_server(server, remote_kernel_id=remote_id)
+            return (await self._begin_attach_server(server, remote_kernel_id=remote_id)).kernel_id
         file = await self.manager.find_connection_file(connection_file)
         used = None if again else self.manager.find(file)
-        state = used or self.manager.attach(file)
-        await state.wait_ready()
-        return state.kernel_id
+        return (used or self.manager.attach(file)).kernel_id
 
     def _at_server(self, name: str) -> tuple[str, str] | None:
         """The parts of `ID@SERVER`, where the name is not that of a file."""
@@ -242,15 +245,26 @@ class Frontend:
         kernel of a kernelspec, by default the server's, is started: that one is ours. Raises
         `ServerFailed` or `KernelStartFailed`.
         """
+        state = await self._begin_attach_server(
+            server, token=token, remote_kernel_id=remote_kernel_id, spec_name=spec_name
+        )
+        await state.wait_ready()
+        return state.kernel_id
+
+    async def _begin_attach_server(
+        self,
+        server: str,
+        *,
+        token: str | None = None,
+        remote_kernel_id: str | None = None,
+        spec_name: str | None = None,
+    ) -> KernelState:
         servers = self.manager.servers
         found = servers.find(server, token)
         spec = await servers.find_kernel(found, kernel_id=remote_kernel_id, spec_name=spec_name)
         if remote_kernel_id is not None:
-            state = self.manager.attach_remote(spec, remote_kernel_id)
-        else:
-            state = self.manager.start(spec)
-        await state.wait_ready()
-        return state.kernel_id
+            return self.manager.attach_remote(spec, remote_kernel_id)
+        return self.manager.start(spec)
 
     def local_path(self, kernel_id: str, path: str) -> str:
         """What a path that a kernel has told is called on this machine, as far as the user has set

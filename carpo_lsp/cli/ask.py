@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,6 +19,10 @@ from carpo_lsp.cli.target import (
 
 if TYPE_CHECKING:
     from carpo_lsp.frontend import Frontend
+
+
+ANSWER: Final = 2.0
+"""Seconds a kernel that is to be interrupted has to answer."""
 
 
 @click.command("complete", short_help="Complete code in a running kernel.")
@@ -41,7 +45,7 @@ def complete(kernel: str, code: str, cursor: int | None, as_json: bool) -> int:
     text = code_of(code)
     place = _place(cursor, text)
 
-    async def question(frontend: Frontend, kernel_id: str) -> None:
+    async def question(frontend: Frontend, kernel_id: str, ready: bool) -> None:
         found = await frontend.get_completions(kernel_id, text, place)
         if as_json:
             _print(found)
@@ -75,7 +79,7 @@ def inspect(kernel: str, code: str, cursor: int | None, detail: bool, as_json: b
     place = _place(cursor, text)
     known = False
 
-    async def question(frontend: Frontend, kernel_id: str) -> None:
+    async def question(frontend: Frontend, kernel_id: str, ready: bool) -> None:
         nonlocal known
         found = await frontend.inspect(kernel_id, text, place, int(detail))
         known = found.found
@@ -105,15 +109,17 @@ def interrupt(kernel: str, as_json: bool) -> int:
       4    the kernel died, or did not answer
     """
 
-    async def question(frontend: Frontend, kernel_id: str) -> None:
-        status, known = frontend.get_kernel(kernel_id).status, known_id(frontend, kernel_id, kernel)
+    async def question(frontend: Frontend, kernel_id: str, ready: bool) -> None:
+        # One that answers nothing runs code, and looks at nothing else.
+        status = frontend.get_kernel(kernel_id).status if ready else "busy"
+        known = known_id(frontend, kernel_id, kernel)
         await frontend.interrupt(kernel_id)
         if as_json:
             print_json({"kernelId": known, "status": status})
         else:
             click.echo("interrupted" if status == "busy" else "nothing ran")
 
-    return ask(kernel, question)
+    return ask(kernel, question, ANSWER)
 
 
 def _place(cursor: int | None, code: str) -> int:

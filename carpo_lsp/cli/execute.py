@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from carpo_lsp.cli.executor import Kind, Outcome
     from carpo_lsp.kernels.events import Output, OutputChanged
 
+BUSY: Final = "the kernel runs other code, and answers nothing meanwhile"
+
+UNBEGUN: Final[dict[Kind | None, str]] = {"timeout": "aborted", "died": "died"}
+"""States of what was never sent."""
+
 CODES: Final[dict[Kind, int]] = {"error": 1, "aborted": 1, "timeout": 3, "died": GONE, "input": 5}
 
 
@@ -95,7 +100,7 @@ async def _execute(
     images: Path | None,
     as_json: bool,
 ) -> int:
-    from carpo_lsp.cli.executor import Executor
+    from carpo_lsp.cli.executor import Executor, Outcome
     from carpo_lsp.cli.screen import Screen
     from carpo_lsp.cli.show import STDERR, STDOUT, Display
     from carpo_lsp.cli.signals import Lifetime
@@ -108,12 +113,15 @@ async def _execute(
     answers = stdin if stdin.is_terminal and not inputs else Given(inputs)
     executor = Executor(frontend, screen, seconds, answers, STDERR if as_json else STDOUT)
     async with Lifetime(frontend, executor.interrupt) as lifetime:
-        kernel_id = await attach(frontend, kernel)
+        kernel_id, ready = await attach(frontend, kernel, seconds)
         known = known_id(frontend, kernel_id, kernel)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
         display = Display(screen, images, "", images=images is not None)
         display.begin_cell(stamp)
-        outcome = await executor.run(kernel_id, code, NOWHERE if as_json else display)
+        if ready:
+            outcome = await executor.run(kernel_id, code, NOWHERE if as_json else display)
+        else:
+            outcome = Outcome(problem=f"did not begin within {seconds:g} s: {BUSY}", kind="timeout")
         if as_json:
             print_json(_result(known, outcome, images, stamp))
         elif outcome.problem is not None and outcome.kind != "error":
@@ -139,7 +147,7 @@ def _result(kernel_id: str, outcome: Outcome, images: Path | None, stamp: str) -
     record = outcome.record
     return {
         "kernelId": kernel_id,
-        "state": record.state if record is not None else "died",
+        "state": record.state if record is not None else UNBEGUN[outcome.kind],
         "executionCount": record.execution_count if record is not None else None,
         "outputs": [
             _output(output, images, f"{stamp}-{number}")

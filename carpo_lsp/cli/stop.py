@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.elsewhere.census import Resident
     from carpo_lsp.kernels.kept.registry import Entry
 
+ANSWER = 2.0
+"""Seconds a kernel that is to end has to answer; one that runs code need not."""
+
 LIST_HINT = "`carpo-lsp kernels --running` lists them."
 
 
@@ -114,7 +117,7 @@ async def _end(frontend: Frontend, target: _Target, as_json: bool) -> dict[str, 
         kernel_id, name = target.name, target.entry.spec.display_name
         await _end_kept(frontend, target.entry)
     else:
-        attached = await attach(frontend, target.name)
+        attached, _ = await attach(frontend, target.name, ANSWER)
         name = frontend.get_kernel(attached).display_name
         kernel_id = known_id(frontend, attached, target.name)
         try:

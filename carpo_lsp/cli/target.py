@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from carpo_lsp.cli.errors import UserError, describe
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.kernels.elsewhere.addresses import SCHEME
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from carpo_lsp.frontend import Frontend
 
 GONE: Final = 4
@@ -47,20 +47,25 @@ def code_of(code: str) -> str:
         raise UserError("the code on stdin is not UTF-8 text.") from error
 
 
-def ask(kernel: str, question: Callable[[Frontend, str], Awaitable[None]]) -> int:
-    """Ask a running kernel something; returns the exit code."""
-    return asyncio.run(_ask(kernel, question))
+Question = Callable[["Frontend", str, bool], Awaitable[None]]
+"""What is asked of a frontend about the kernel of an id, which is ready or has not answered yet."""
 
 
-async def _ask(kernel: str, question: Callable[[Frontend, str], Awaitable[None]]) -> int:
+def ask(kernel: str, question: Question, patience: float | None = None) -> int:
+    """Ask a running kernel something, once it is ready, or has not answered for some seconds;
+    returns the exit code."""
+    return asyncio.run(_ask(kernel, question, patience))
+
+
+async def _ask(kernel: str, question: Question, patience: float | None) -> int:
     from carpo_lsp.cli.signals import Lifetime
     from carpo_lsp.frontend import Frontend
 
     frontend = Frontend()
     async with Lifetime(frontend) as lifetime:
-        kernel_id = await attach(frontend, kernel)
+        kernel_id, ready = await attach(frontend, kernel, patience)
         try:
-            await question(frontend, kernel_id)
+            await question(frontend, kernel_id, ready)
         except CarpoError as error:
             click.echo(f"carpo-lsp: {describe(error)}", err=True)
             return GONE
@@ -77,9 +82,18 @@ def known_id(frontend: Frontend, kernel_id: str, name: str) -> str:
     return name if name.startswith(SCHEME) else kernel_id
 
 
-async def attach(frontend: Frontend, kernel: str) -> str:
-    """The id in the frontend of a running kernel by its name. Raises `UserError`."""
+async def attach(
+    frontend: Frontend, kernel: str, patience: float | None = None
+) -> tuple[str, bool]:
+    """The id in the frontend of a running kernel by its name, and whether it has answered, within
+    `patience` seconds: some answer nothing while they run code. Raises `UserError`."""
     try:
-        return await frontend.attach_kernel(kernel)
+        kernel_id = await frontend.begin_attach(kernel)
+        try:
+            async with Deadline(patience):
+                await frontend.wait_ready(kernel_id)
+        except TimeoutError:
+            return kernel_id, False
+        return kernel_id, True
     except CarpoError as error:
         raise UserError(describe(error)) from error

@@ -63,7 +63,9 @@ def explain_timeout(seconds: float, stderr_tail: str, spec: Spec) -> KernelStart
         exitCode=None,
         stderrTail=stderr_tail,
         argv=list(spec.argv),
-        hint="raise the timeout, or run the kernelspec's argv in a terminal to see what it does",
+        hint="raise the timeout, or run the kernelspec's argv in a terminal to see what it does"
+        if spec.argv
+        else "it may run code, and answer nothing until that has ended: interrupt it",
     )
 
 

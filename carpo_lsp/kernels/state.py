@@ -322,7 +322,9 @@ class KernelState:
 
     async def _interrupt(self, running: bool) -> None:
         settling = SETTLING.get(canonical(self.spec.language), 0.0)
-        if running and await self.executions.begin_interrupt(settling):
+        unheard = not (self.ready or self._connection.owned or self._life.over)
+        if unheard or (running and await self.executions.begin_interrupt(settling)):
+            # One of others that has not answered yet may run code, and answer nothing meanwhile.
             await self._connection.interrupt()
 
     def _on_changed(self) -> None:

@@ -270,3 +270,32 @@ def test_it_is_stopped_only_when_asked_twice(program: Program, manager: KernelMa
     assert not is_alive(pid)
     assert ID not in running(program)
     assert program.run("execute", ID, "1").returncode == 2
+
+
+@pytest.mark.needs_r
+def test_a_kernel_that_answers_nothing_while_it_runs_code(program: Program, folder: Path) -> None:
+    manager = KernelManager(kernel_name="ir", connection_file=str(folder / "kernel-busy.json"))
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels(hb=False)
+    try:
+        client.wait_for_ready(timeout=LONG)
+        for _ in range(2):
+            asked = client.execute("cat('asleep\\n'); flush.console(); Sys.sleep(600)")
+            until_printed(client, "asleep")
+            done = program.run("execute", "--timeout", "1", "--json", "kernel-busy.json", "1")
+            assert done.returncode == 3
+            result = json.loads(done.stdout)
+            assert (result["state"], result["outputs"]) == ("aborted", [])
+            assert result["problem"].startswith("did not begin within 1 s: the kernel runs other")
+            done = program.run("interrupt", "kernel-busy.json")
+            assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+            while client.get_shell_msg(timeout=LONG)["parent_header"].get("msg_id") != asked:
+                pass
+        client.execute("cat('asleep\\n'); flush.console(); Sys.sleep(600)")
+        until_printed(client, "asleep")
+        assert program.run("stop", "--force", "kernel-busy.json").returncode == 0
+        assert not manager.is_alive()
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
