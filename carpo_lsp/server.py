@@ -8,7 +8,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Generator
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
@@ -45,6 +45,19 @@ from carpo_lsp.wire.jsonrpc import (
 from carpo_lsp.wire.push import Pusher
 from carpo_lsp.wire.transport import FrameParser, OnConnect, OnData
 from carpo_lsp.workspace.workspace import Workspace
+
+QUESTIONS: Final = frozenset(
+    {
+        types.TEXT_DOCUMENT_COMPLETION,
+        types.TEXT_DOCUMENT_HOVER,
+        types.TEXT_DOCUMENT_SIGNATURE_HELP,
+        types.TEXT_DOCUMENT_DEFINITION,
+        protocol.COMPLETE,
+        protocol.INSPECT,
+        protocol.IS_COMPLETE,
+    }
+)
+"""Requests for whose answers somebody waits who types, and that change nothing."""
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -120,7 +133,9 @@ class CarpoProtocol(LanguageServerProtocol):
     _server: CarpoServer
 
     def __init__(self, server: CarpoServer, converter: cattrs.Converter) -> None:
-        self.endpoint = Endpoint(self._request, self._notification, self._to_json)
+        self.endpoint = Endpoint(
+            self._request, self._notification, self._to_json, questions=QUESTIONS
+        )
         self.on_exit: Callable[[int], None] | None = None
         self._initialized = False
         super().__init__(server, converter)

@@ -68,14 +68,22 @@ class Endpoint:
     Both are called at once, in the order of the messages. `to_json` turns an object that JSON
     does not know into one it does.
 
+    The answers to `questions`, the methods of requests that change nothing, may be ahead of what
+    was sent before them: a client that is slow to read a flood is not to wait for them.
+
     `traffic`, when set, is called with each message that is received or sent.
     """
 
     def __init__(
-        self, on_request: Dispatch, on_notification: Dispatch, to_json: Callable[[Any], Any]
+        self,
+        on_request: Dispatch,
+        on_notification: Dispatch,
+        to_json: Callable[[Any], Any],
+        questions: frozenset[str] = frozenset(),
     ) -> None:
         self.traffic: Callable[[Direction, bytes], None] | None = None
         self._on_request = on_request
+        self._questions = questions
         self._on_notification = on_notification
         self._outbox: Outbox | None = None
         self._running: dict[MsgId, asyncio.Future[Any]] = {}
@@ -227,7 +235,8 @@ class Endpoint:
 
     def _send_result(self, msg_id: MsgId, method: str, result: Any) -> None:
         try:
-            self._send({"jsonrpc": "2.0", "id": msg_id, "result": result})
+            ahead = method in self._questions
+            self._send({"jsonrpc": "2.0", "id": msg_id, "result": result}, ahead=ahead)
         except (TypeError, ValueError, RecursionError) as error:
             self._send_failure(msg_id, method, error)
 
@@ -247,13 +256,13 @@ class Endpoint:
             error["data"] = data
         self._send({"jsonrpc": "2.0", "id": msg_id, "error": error})
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any], *, ahead: bool = False) -> None:
         if self._outbox is None:
             return
         body = self._encoder.encode(message)
         if self.traffic is not None:
             self.traffic("send", body)
-        self._outbox.send(body)
+        self._outbox.send(body, ahead=ahead)
 
 
 def _message(method: str, params: Any) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The one writer of a connection: never blocks, never reorders, loses nothing while it is open."""
+"""The one writer of a connection: never blocks, loses nothing while it is open, and reorders
+nothing but what is to be ahead."""
 
 from __future__ import annotations
 
@@ -84,9 +85,10 @@ class Outbox(asyncio.Protocol):
     `connection_made`, `pause_writing`, `resume_writing` and `connection_lost` to it.
 
     What the client has not read waits in memory, up to `max_memory` bytes (one larger message is
-    let through), and beyond that in an overflow file in `directory`, which has no name and is gone
-    with the process. When that file cannot be written, up to four times `max_memory` are held;
-    then the connection is given up, since a client must not miss a message without knowing.
+    let through, and of what is ahead as much again), and beyond that in an overflow file in
+    `directory`, which has no name and is gone with the process. When that file cannot be written,
+    up to four times `max_memory` are held; then the connection is given up, since a client must
+    not miss a message without knowing.
 
     `on_lost` is called once, when the client is gone.
     """
@@ -109,6 +111,10 @@ class Outbox(asyncio.Protocol):
         self._queue: deque[memoryview | _Extent] = deque()
         self._queued = 0
         self._spilled = 0
+        self._begun = False
+        """Whether some of the first in the queue has been written."""
+        self._ahead = 0
+        """How many wait at the head of the queue that were sent to be ahead, and are not begun."""
         self._paused = False
         self._pump_scheduled = False
         self._was_congested = False
@@ -137,19 +143,26 @@ class Outbox(asyncio.Protocol):
         """Have `callback` called, from the loop, each time the outbox stops being congested."""
         self._drain_callbacks.append(callback)
 
-    def send(self, body: bytes) -> None:
-        """Queue one message. After the end of the connection it goes nowhere."""
+    def send(self, body: bytes, *, ahead: bool = False) -> None:
+        """Queue one message, `ahead` of all that were not. After the end of the connection it goes
+        nowhere."""
         if not self._open:
             return
         header = b"Content-Length: %d\r\n\r\n" % len(body)
         size = len(header) + len(body)
-        full = self._queued > 0 and self._queued + size > self._max_memory
+        most = 2 * self._max_memory if ahead else self._max_memory
+        full = self._queued > 0 and self._queued + size > most
         if not (full and self._spill(header, body)):
             if full and self._queued + size > 4 * self._max_memory:
                 self._give_up("the client does not read and the overflow file cannot be written")
                 return
             # A copy: the bytes that orjson gives may take ten times their size in memory.
-            self._queue.append(memoryview(header + body))
+            frame = memoryview(header + body)
+            if ahead:
+                self._queue.insert(self._begun + self._ahead, frame)
+                self._ahead += 1
+            else:
+                self._queue.append(frame)
             self._queued += size
         self._flushed.clear()
         self._was_congested = self._was_congested or self.congested
@@ -224,6 +237,8 @@ class Outbox(asyncio.Protocol):
         room = _PIECE
         while self._queue and room:
             head = self._queue[0]
+            if not self._begun and self._ahead:
+                self._ahead -= 1
             part: bytes | memoryview
             if isinstance(head, _Extent):
                 part = self._overflow.read(head, room)
@@ -236,6 +251,7 @@ class Outbox(asyncio.Protocol):
                 self._queued -= len(part)
                 self._queue[0] = head[len(part) :]
                 finished = len(part) == len(head)
+            self._begun = not finished
             if finished:
                 self._queue.popleft()
             room -= len(part)
@@ -255,7 +271,8 @@ class Outbox(asyncio.Protocol):
             return False
         self._spilled += extent.length
         last = self._queue[-1]
-        if isinstance(last, _Extent):
+        # Between two of them is room for what is to be ahead.
+        if isinstance(last, _Extent) and last.length < _PIECE:
             last.length += extent.length
         else:
             self._queue.append(extent)
@@ -273,6 +290,7 @@ class Outbox(asyncio.Protocol):
 
     def _discard(self) -> None:
         self._queue.clear()
-        self._queued = self._spilled = 0
+        self._queued = self._spilled = self._ahead = 0
+        self._begun = False
         self._paused = False
         self._overflow.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,16 @@ KEYSTROKES = 40
 PAUSE = 0.03
 """Seconds between two keystrokes: a user's pace, not an order of events."""
 
-FLOOD = "while True: print('x' * 80, flush=True)"
+FLOODS = {
+    "": "while True: print('x' * 80, flush=True)",
+    " with pictures": """
+import base64, os
+from IPython.display import publish_display_data
+while True:
+    image = base64.b64encode(os.urandom(75_000)).decode()
+    publish_display_data({"text/plain": "picture", "image/png": image})
+""",
+}
 
 BUSY = {"sleeps": "while True: time.sleep(0.01)", "computes": "while True: sum(range(10_000))"}
 
@@ -207,9 +217,13 @@ async def _typing(client: Client, kernel_id: str, lines: int) -> Measure:
     return measure
 
 
+def beside(flood: str) -> Callable[[Lab], Any]:
+    return functools.partial(beside_a_flood, flood=flood)
+
+
 @contextlib.asynccontextmanager
-async def beside_a_flood(lab: Lab) -> AsyncIterator[Subjects]:
-    """Completions from one kernel while another one prints as fast as it can, and while not."""
+async def beside_a_flood(lab: Lab, flood: str) -> AsyncIterator[Subjects]:
+    """Completions from one kernel while another one shows as much as it can, and while not."""
     async with lab.kernel() as (client, kernel):
         uri = await prepared(client, kernel["kernelId"])
         other = await client.start(specName="python3")
@@ -217,7 +231,7 @@ async def beside_a_flood(lab: Lab) -> AsyncIterator[Subjects]:
 
         def flooded(measure: Measure) -> Measure:
             async def measured() -> list[float]:
-                async with running(client, other["kernelId"], FLOOD):
+                async with running(client, other["kernelId"], flood):
                     times = await measure()
                 client.notes.clear()
                 return list(times)
@@ -286,11 +300,14 @@ ROWS = (
         long_document,
         (Goal("p50", "times", 1.2),),
     ),
-    Row(
-        "completion while another kernel floods",
-        "without a flood",
-        beside_a_flood,
-        (Goal("p95", "more", 5),),
+    *(
+        Row(
+            f"completion while another kernel floods{what}",
+            "without a flood",
+            beside(code),
+            (Goal("p95", "more", 5),),
+        )
+        for what, code in FLOODS.items()
     ),
     Row("completion of a static module", "jedi-language-server", static, (), short=False),
 )

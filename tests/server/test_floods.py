@@ -266,6 +266,31 @@ async def test_two_kernels_that_flood_with_displays_are_both_told(spawn: Spawn) 
         assert await done(client, execution_id) == "error"
 
 
+async def test_a_completion_does_not_wait_behind_the_pictures_of_another_kernel(
+    spawn: Spawn, tmp_path: Path
+) -> None:
+    client = await spawn()
+    await client.initialize()
+    over = tmp_path / "over"
+    code = {"code": "enumera", "cursorPos": 7}
+    flooding, quiet = [(await client.start(specName="python3"))["kernelId"] for _ in range(2)]
+    await client.request("carpo/complete", {"kernelId": quiet, **code})  # the first takes its time
+    execution_id = await client.execute(flooding, f"{IMAGES}\nopen({str(over)!r}, 'w').close()")
+    await client.until(lambda *_: client.outputs(execution_id))
+    client.stop_reading()
+    async with asyncio.timeout(LONG):
+        while not over.exists():  # noqa: ASYNC110 - the client is told nothing
+            await asyncio.sleep(0.05)
+    listed = client.post("carpo/listKernels", {})
+    asked = client.post("carpo/complete", {"kernelId": quiet, **code})
+    client.read_on()
+    assert "enumerate" in (await asked)["matches"]
+    assert not listed.done(), "it comes in its place, behind the pictures"
+    await listed
+    assert await done(client, execution_id) == "ok"
+    assert len(client.outputs(execution_id)) == 1000
+
+
 @pytest.mark.parametrize("streams", ["one", "two"])
 async def test_a_client_that_does_not_read_for_half_a_minute(
     spawn: Spawn, tmp_path: Path, streams: str

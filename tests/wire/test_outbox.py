@@ -137,6 +137,36 @@ async def test_stalled_reader_gets_every_byte_in_order_from_bounded_memory() -> 
         assert not outbox.congested
 
 
+@pytest.mark.parametrize("max_memory", [64 * MIB, 256 * KIB])
+async def test_what_may_be_ahead_does_not_wait_for_a_slow_reader(max_memory: int) -> None:
+    sent, answers = bodies(2000, 5000), [b"answer %d" % number for number in range(5)]
+    async with connected(max_memory=max_memory) as (outbox, reader, _):
+        for body in sent[:1000]:
+            outbox.send(body)
+        await a_tick()
+        for answer in answers:
+            outbox.send(answer, ahead=True)
+        for body in sent[1000:]:
+            outbox.send(body)
+        received = await reader.frames(len(sent) + len(answers))
+        places = [received.index(answer) for answer in answers]
+        assert places == list(range(places[0], places[0] + len(answers)))
+        assert places[0] < 250, "no more than what the system had"
+        assert [body for body in received if body not in answers] == sent
+
+
+async def test_what_is_ahead_comes_between_the_parts_of_the_overflow_file() -> None:
+    sent = bodies(1000, 5000)
+    async with connected(max_memory=64 * KIB) as (outbox, reader, _):
+        for body in sent:
+            outbox.send(body)
+        received = await reader.frames(500)
+        outbox.send(b"answer", ahead=True)
+        received += await reader.frames(1001 - len(received))
+        assert received.index(b"answer") < 750
+        assert [body for body in received if body != b"answer"] == sent
+
+
 async def test_frames_that_come_while_the_overflow_file_is_read() -> None:
     sent = bodies(600, 20_000)
     async with connected(max_memory=256 * KIB) as (outbox, reader, _):
