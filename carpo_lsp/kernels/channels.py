@@ -24,7 +24,7 @@ BATCH: Final = 64
 """Messages read from one channel before other work on the loop gets its turn. Reading goes on in
 the next turn, so a flooding kernel is read at full speed without delaying its neighbours."""
 
-TURN: Final = 1024 * 1024
+TURN: Final = 64 * 1024
 """Bytes of messages read from one channel in a turn; the message that exceeds them is the last."""
 
 AHEAD: Final = 64
