@@ -48,7 +48,8 @@ class Limited(Protocol):
 class Limiter:
     """Watches one kernel, for whoever looks every `INTERVAL` seconds and does what that gives.
 
-    Each step comes once: again only after things got better, or for another execution. Seconds are
+    Each step comes once: again only after things got better, for another execution, or when whoever
+    looks could not do it and has asked for no more of that look. Seconds are
     those in which this process and the kernel's were awake and did not wait for a person.
     """
 
@@ -86,17 +87,17 @@ class Limiter:
             return
         used_mb = used / 1024**2
         step = max((step for step in (WARN, 1.0, KILL) if used_mb >= limit * step), default=0.0)
-        before, self._memory_step = self._memory_step, step
-        if step <= before:
-            return
-        uses = f"The kernel uses {used_mb:.0f} MB of the {limit:g} MB it may use"
-        if step == KILL:
-            yield Step("kill", f"{uses}; it was killed.")
-        elif step == 1.0:
-            yield Step("warn", f"{uses}; what it runs is interrupted.")
-            yield Step("interrupt")
-        else:
-            yield Step("warn", f"{uses}.")
+        if step > self._memory_step:
+            uses = f"The kernel uses {used_mb:.0f} MB of the {limit:g} MB it may use"
+            if step == KILL:
+                yield Step("kill", f"{uses}; it was killed.")
+            elif step == 1.0:
+                runs = self._kernel.running is not None
+                yield Step("warn", f"{uses}{'; what it runs is interrupted' if runs else ''}.")
+                yield Step("interrupt")
+            else:
+                yield Step("warn", f"{uses}.")
+        self._memory_step = step
 
     def _look_at_execution(self, elapsed: float) -> Iterator[Step]:
         limit = self._limits.execution_seconds
@@ -110,8 +111,8 @@ class Limiter:
         else:
             self._seconds += elapsed
         if self._seconds >= limit and not self._interrupted:
-            self._interrupted = True
             yield Step("interrupt")
+            self._interrupted = True
             yield Step("warn", f"An execution was interrupted after its limit of {limit:g} s.")
 
     def _look_at_idleness(self, elapsed: float) -> Iterator[Step]:

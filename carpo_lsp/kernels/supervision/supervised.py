@@ -25,6 +25,8 @@ class Supervised:
         self._state = state
         self._questions = questions
         self._trees = trees
+        self._helpless = False
+        """Whether the last thing to be done about its limits could not be done."""
 
     @property
     def pid(self) -> int | None:
@@ -68,7 +70,8 @@ class Supervised:
             await asyncio.sleep(INTERVAL)
             used = await self._memory(limiter.least)
             for step in limiter.look(used):
-                await self._take(step)
+                if not await self._take(step):
+                    break
 
     async def _memory(self, least: float | None) -> int | None:
         if self.pid is None or least is None:
@@ -76,11 +79,17 @@ class Supervised:
         # In a thread, as the system takes long to tell what many gigabytes are.
         return await asyncio.to_thread(memory, self.pid, least, self._trees.recent(INTERVAL))
 
-    async def _take(self, step: Step) -> None:
+    async def _take(self, step: Step) -> bool:
+        """Do what is to be done; False, and a word the first time, where there is no way to it."""
         try:
             await self._do(step)
-        except CarpoError as error:  # no way to the kernel; the limits hold on
-            self._state.warn(f"The limits of the kernel could not be held: {error.message}")
+        except CarpoError as error:
+            if not self._helpless:
+                self.warn(f"The limits of the kernel cannot be held now: {error.message}")
+            self._helpless = True
+            return False
+        self._helpless = False
+        return True
 
     async def _do(self, step: Step) -> None:
         match step.act:

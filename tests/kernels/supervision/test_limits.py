@@ -6,11 +6,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
+from jupyter_servers import JUPYTER, Network, serving
 from support import FAKE, Events, gone
 
 from carpo_lsp import Frontend
 from carpo_lsp.kernels.events import StateChanged, StatusChanged
+from carpo_lsp.kernels.manager import StartOptions
 from carpo_lsp.kernels.supervision.limits import Limiter
 from carpo_lsp.kernels.supervision.usage import Trees, memory
 from carpo_lsp.protocol import Limits
@@ -101,6 +104,48 @@ def test_each_execution_is_interrupted_once() -> None:
     timed.looks(1, running=None)
     timed.looks(7, running=("b", 0.0))
     assert kernel.done == ["interrupt", "warn", "interrupt", "warn"]
+
+
+def test_what_could_not_be_interrupted_is_tried_again() -> None:
+    kernel = Counted()
+    limiter = Limiter(Limits(memory_mb=100), kernel)
+    kernel.running, kernel.used = ("a", 9.0), 100 * MB
+    for _ in range(2):
+        looks = limiter.look(kernel.used)
+        assert [next(looks).act for _ in range(2)] == ["warn", "interrupt"]
+        looks.close()
+    assert [step.act for step in limiter.look(kernel.used)] == ["warn", "interrupt"]
+    kernel.running, kernel.used = None, 50 * MB
+    assert [*limiter.look(kernel.used)] == []
+    kernel.used = 100 * MB
+    (warning, _) = limiter.look(kernel.used)
+    assert warning.reason == "The kernel uses 100 MB of the 100 MB it may use."
+
+
+@pytest.mark.needs_jupyter_server
+async def test_that_a_limit_cannot_be_held_is_said_once(tmp_path: Path) -> None:
+    """The server of a kernel is out of reach for a while: then the limit holds again."""
+    async with serving(JUPYTER, tmp_path) as server, Frontend() as frontend:
+        async with Network(server.port) as network:
+            url = f"http://127.0.0.1:{network.port}/"
+            frontend.manager.servers.name([attrs.evolve(server.named, url=url)])
+            spec = frontend.find_spec(spec_name=f"python3@{JUPYTER.name}")
+            options = StartOptions(limits=Limits(execution_seconds=1))
+            kernel_id = frontend.begin_kernel(spec, options)
+            await frontend.wait_ready(kernel_id)
+            events = Events(frontend)
+            handle = frontend.execute_code(kernel_id, "import time\ntime.sleep(600)")
+            await events.until_state("running", handle.execution_id)
+            network.cut()
+            (reason,) = await said(events, 1)
+            assert reason.startswith("The limits of the kernel cannot be held now: ")
+            network.mend()
+            result = await handle
+            assert result.error is not None
+            assert result.error["ename"] == "KeyboardInterrupt"
+            _, reason = await said(events, 2)
+            assert reason == "An execution was interrupted after its limit of 1 s."
+            await frontend.shutdown_kernel(kernel_id)
 
 
 def test_seconds_in_which_nothing_can_run_do_not_count() -> None:
