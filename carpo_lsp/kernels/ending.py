@@ -28,9 +28,10 @@ async def end_process(
     interrupt: Callable[[], Awaitable[None]],
     send: Callable[[Request], None],
     kill: Callable[[signal.Signals], Awaitable[None]],
+    asked: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """End a kernel whose end `ended` tells: after a shutdown request, SIGTERM and SIGKILL, which
-    `kill` sends, each when a share of `grace` seconds is over.
+    `kill` sends, each when a share of `grace` seconds is over. `asked` is called after the request.
 
     `pid` is that of its process where it has one on this machine: what it started ends too.
     """
@@ -39,6 +40,8 @@ async def end_process(
         # Some kernels look at nothing but the code they run until it ends.
         await interrupt()
     send(Request("control", "shutdown_request", {"restart": restart}))
+    if asked is not None:
+        await asked()
     if not await within(ended, grace * 0.6):
         below += process.descendants(pid) if pid is not None else []
         await kill(signal.SIGTERM)

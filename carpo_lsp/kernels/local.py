@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import os
 import signal
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.paths import jupyter_runtime_dir
 
+from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     import zmq
 
     from carpo_lsp.kernels.kept.link import Link
+    from carpo_lsp.kernels.messages import Message
     from carpo_lsp.kernels.specs import Spec
 
 log = logging.getLogger(__name__)
@@ -43,6 +47,12 @@ IPC_MODULES: Final = frozenset(
 )
 """Kernel modules known to bind ipc addresses: those that run on ipykernel's application. Other
 kernels may take the address for a TCP host and never answer, so they get loopback TCP."""
+
+POLL: Final = 0.5
+"""Seconds between two looks at a kernel of a provisioner that runs it elsewhere."""
+
+OBEY: Final = 2.0
+"""Seconds such a kernel has to say that it is going to end."""
 
 LOCAL: Final = "local-provisioner"
 """The name of the provisioner that starts a process here, as most kernelspecs mean."""
@@ -85,6 +95,8 @@ class LocalConnection:
         self._tail: process.Tail | None = None
         self._pid: int | None = None
         self._exit: asyncio.Task[int] | None = None
+        self._obeyed = asyncio.Event()
+        """Set when the kernel says that it is going to end."""
         self._oom_kills: OomKills | None = None
 
     @property
@@ -161,9 +173,10 @@ class LocalConnection:
                 cwd=self._cwd,
                 env={**os.environ, **self._env, **NO_PARENT},
                 independent=True,
-                stdout=tail.write_end,
-                stderr=tail.write_end,
             )
+            # What others do with the output of a kernel is up to them, and some choose its place.
+            if isinstance(launcher.provisioner, LocalProvisioner):
+                options |= {"stdout": tail.write_end, "stderr": tail.write_end}
             # The two halves of `start_kernel`, without the control socket it opens for itself.
             await launcher._launch_kernel(command, **options)
         except OSError as error:
@@ -186,7 +199,8 @@ class LocalConnection:
         else:  # a provisioner that runs the kernel elsewhere
             await self._guard.remove(self._file)
             self._exit = asyncio.create_task(_wait_for_provisioner(provisioner))
-        self._channels = Channels(self._context, self.address, self._on_message, self._kernel_id)
+        self._obeyed.clear()
+        self._channels = Channels(self._context, self.address, self._hear, self._kernel_id)
 
     def send(self, request: Request) -> None:
         if request.msg_type == "execute_request" and self._oom_kills is not None:
@@ -201,6 +215,11 @@ class LocalConnection:
     def hold_back(self) -> None:
         if self._channels is not None:
             self._channels.hold_back()
+
+    def _hear(self, message: Message) -> None:
+        if message.msg_type == "shutdown_reply":
+            self._obeyed.set()
+        self._on_message(message)
 
     async def interrupt(self) -> None:
         if self._spec.interrupt_mode == "message":
@@ -258,7 +277,21 @@ class LocalConnection:
             interrupt=self.interrupt,
             send=self.send,
             kill=self._signal,
+            asked=functools.partial(self._tell_provisioner, restart),
         )
+
+    async def _tell_provisioner(self, restart: bool) -> None:
+        """That its kernel has been asked to end: some have something beside it that ends now, by
+        which they know whether the kernel is there."""
+        if self._launcher is not None and self._launcher.provisioner is not None:
+            if self._pid is None:
+                with contextlib.suppress(TimeoutError):
+                    async with Deadline(OBEY):  # or the request would be lost with the channels
+                        await self._obeyed.wait()
+            try:
+                await self._launcher.provisioner.shutdown_requested(restart=restart)
+            except Exception as error:  # it may be anybody's code
+                log.warning("The provisioner of %s: %s", self._spec.name, error)
 
     async def _signal(self, number: signal.Signals) -> None:
         if self._launcher is not None and self._launcher.provisioner is not None:
@@ -334,7 +367,12 @@ def _binds_ipc(spec: Spec) -> bool:
 
 
 async def _wait_for_provisioner(provisioner: Any) -> int:
-    return int(await provisioner.wait() or 0)
+    """Not by its `wait`, which blocks in those of gateway_provisioners: jupyter_client calls it
+    when a kernel is about to end alone."""
+
+    while (code := await provisioner.poll()) is None:  # noqa: ASYNC110 - nothing else tells
+        await asyncio.sleep(POLL)
+    return int(code or 0)
 
 
 def _explain(error: OSError, argv: tuple[str, ...]) -> tuple[str, str]:
@@ -347,6 +385,8 @@ def _explain(error: OSError, argv: tuple[str, ...]) -> tuple[str, str]:
         )
     if error.errno in (errno.EACCES, errno.ENOEXEC):
         return (f"The kernel's program {program!r} is not executable.", f"chmod +x {program}")
+    if error.strerror is None:  # by a provisioner
+        return f"The kernel could not be started: {error}.", "ask what its provisioner wants"
     return (
         f"The kernel's program {program!r} could not be run: {error.strerror}.",
         "run the kernelspec's argv in a terminal to see why",

@@ -48,9 +48,7 @@ class Elsewhere(KernelProvisionerBase):
         return self.child.poll() if self.child else 0
 
     async def wait(self):
-        while self.child and (code := self.child.poll()) is None:
-            await asyncio.sleep(0.02)
-        return code if self.child else 0
+        return self.child.wait() if self.child else 0  # as some do, without a thought of others
 
     async def send_signal(self, signum):
         self.note(f"signal {signal.Signals(signum).name}")
@@ -72,7 +70,11 @@ class Elsewhere(KernelProvisionerBase):
         command = manager.format_kernel_cmd(extra_arguments=kwargs.pop("extra_arguments", []))
         return await super().pre_launch(cmd=command, **kwargs)
 
+    async def shutdown_requested(self, restart=False):
+        self.note("asked")
+
     async def launch_kernel(self, cmd, **kwargs):
+        assert "stdout" not in kwargs, "it has a place of its own for that"
         self.note(f"launch {self.kernel_spec.display_name}")
         self.child = subprocess.Popen(cmd, env=kwargs["env"], start_new_session=True)
         return self.connection_info
