@@ -24,6 +24,9 @@ HOST: Final = "faraway"
 STRANGER: Final = "stranger"
 """The same server by a name under which its key is not known."""
 
+SHARED: Final = "shared"
+"""The same server by a name under which all sessions share one connection."""
+
 PASSED: Final = ("CARPO_TEST_RUN", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "XDG_STATE_HOME")
 
 
@@ -99,6 +102,8 @@ def running(folder: Path) -> Iterator[Sshd]:
     client |= {"IdentitiesOnly": "yes", "StrictHostKeyChecking": "ask"}
     (folder / "ssh_config").write_text(
         f"Host {HOST}\nUserKnownHostsFile {folder / 'known'}\n{_lines(client)}"
+        f"Host {SHARED}\nUserKnownHostsFile {folder / 'known'}\n{_lines(client)}"
+        f"ControlMaster auto\nControlPath {folder / 'shared'}\nControlPersist 60\n"
         f"Host {STRANGER}\nUserKnownHostsFile {folder / 'unknown'}\n{_lines(client)}"
     )
     bin_ = folder / "bin"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from pathlib import Path
+from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,7 +14,7 @@ import psutil
 import pytest
 import sshd
 from plugin_components import program
-from sshd import HOST, STRANGER, Sshd
+from sshd import HOST, SHARED, STRANGER, Sshd
 from support import DEADLINE, Events, is_alive, text_of
 
 from carpo_lsp.errors import KernelNotOurs, KernelStartFailed
@@ -22,7 +24,6 @@ from carpo_lsp.kernels.elsewhere.known import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.needs_sshd
 
@@ -190,6 +191,29 @@ async def test_a_path_that_begins_at_the_home_there(server: Sshd, tmp_path: Path
         also = await other.attach_kernel(f"ssh:{HOST}/{kernel_id}")
         await other.execute_code(also, "1")
         assert other.local_path(also, "~/project/m.py") == here
+
+
+async def test_nothing_stays_in_a_connection_that_is_shared(
+    frontend: Frontend, server: Sshd
+) -> None:
+    kernel_id = await frontend.start_kernel(spec_name=f"ssh:{SHARED}/python3")
+    file = frontend.get_kernel(kernel_id).connection_file
+    assert file is not None
+    folder = str(Path(file).parent)
+    assert (await frontend.execute_code(kernel_id, "1")).state == "ok"
+    assert listening(folder) != []
+    await frontend.restart_kernel(kernel_id)
+    assert (await frontend.execute_code(kernel_id, "1")).execution_count == 1
+    await frontend.shutdown_kernel(kernel_id)
+    assert listening(folder) == []
+    leaving = await asyncio.create_subprocess_exec("ssh", "-O", "exit", SHARED, stderr=DEVNULL)
+    assert await leaving.wait() == 0
+
+
+def listening(folder: str) -> list[str]:
+    """The sockets in a folder that are open."""
+    paths = [each.laddr for each in psutil.net_connections("unix")]
+    return [path for path in paths if isinstance(path, str) and path.startswith(folder)]
 
 
 async def test_what_is_installed_there(server: Sshd) -> None:

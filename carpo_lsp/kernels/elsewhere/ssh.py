@@ -11,6 +11,8 @@ import contextlib
 import logging
 import shlex
 import signal
+import socket
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -20,7 +22,7 @@ from carpo_lsp.kernels.elsewhere.addresses import check_host
 from carpo_lsp.kernels.process import TAIL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +72,15 @@ class Session:
     """A shell script that runs on another host until its input is closed, be it by the end of this
     process. `ended` gives its exit code."""
 
-    def __init__(self, host: str, process: asyncio.subprocess.Process, mark: str) -> None:
+    def __init__(
+        self,
+        host: str,
+        process: asyncio.subprocess.Process,
+        mark: str,
+        forwards: Mapping[str, str],
+    ) -> None:
         self.host = host
+        self._forwards = forwards
         self._process = process
         self._mark = mark.encode()
         self._tail = bytearray()
@@ -80,7 +89,7 @@ class Session:
 
     @classmethod
     async def open(
-        cls, host: str, script: str, forwards: Iterable[tuple[str, str]] = ()
+        cls, host: str, script: str, forwards: Mapping[str, str] = MappingProxyType({})
     ) -> Session:
         """Begin to run a script. `forwards` are sockets to be made here, and what each leads to
         there: `address:port`, or the path of a socket.
@@ -90,7 +99,7 @@ class Session:
         check_host(host)
         mark = f"carpo-{uuid4().hex}"
         command = f"exec sh -c {shlex.quote(f'echo {mark}' + chr(10) + script)}"
-        options = [part for here, there in forwards for part in ("-L", f"{here}:{there}")]
+        options = _forwarding(forwards)
         try:
             process = await asyncio.create_subprocess_exec(
                 *("ssh", *OPTIONS, *options, "--", host, command),
@@ -103,7 +112,7 @@ class Session:
             raise KernelStartFailed(
                 f"ssh could not be run: {error.strerror}.", hint="install OpenSSH's client"
             ) from error
-        return cls(host, process, mark)
+        return cls(host, process, mark, forwards)
 
     @property
     def _stdout(self) -> asyncio.StreamReader:
@@ -152,6 +161,24 @@ class Session:
                 self._process.send_signal(signal.SIGKILL)
             await asyncio.wait([self.ended])
         await asyncio.wait([self._listening])
+        await self._cancel_forwards()
+
+    async def _cancel_forwards(self) -> None:
+        """A connection that is shared between sessions (ControlMaster) keeps what was forwarded for
+        one of them."""
+        left = {here: there for here, there in self._forwards.items() if _is_listening(here)}
+        if not left:
+            return
+        command = ("ssh", "-O", "cancel", *_forwarding(left), "--", self.host)
+        with contextlib.suppress(OSError, TimeoutError):
+            async with Deadline(FAREWELL):
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                )
+                await process.wait()
 
     def stderr_tail(self) -> str:
         """The last of what ssh and the script have written on stderr."""
@@ -177,3 +204,15 @@ class Session:
         while data := await stderr.read(65536):
             self._tail += data
             del self._tail[:-TAIL]
+
+
+def _forwarding(forwards: Mapping[str, str]) -> list[str]:
+    return [part for here, there in forwards.items() for part in ("-L", f"{here}:{there}")]
+
+
+def _is_listening(path: str) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as there:
+        there.settimeout(0)
+        there.connect(path)
+        return True
+    return False

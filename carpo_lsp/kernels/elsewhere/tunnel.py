@@ -133,11 +133,11 @@ class SshConnection:
             path, info = await self._launch(self._spec)
         folder = self._folder = self._folder or OwnFolder("ssh-")
         here = str(folder.path / "k")
-        forwards = [
-            (f"{here}-{number}", _target(info, channel))
+        forwards = {
+            f"{here}-{number}": _target(info, channel)
             for number, channel in enumerate(CHANNELS, 1)
             if channel in info
-        ]
+        }
         info |= {"transport": "ipc", "ip": here}
         info |= {channel: number for number, channel in enumerate(CHANNELS, 1) if channel in info}
         tunnel = self._tunnel = await Session.open(self._host, _HOLD, forwards)
