@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psutil
-from jupyter_servers import JUPYTER, TOKEN, serving
+import sshd
+from jupyter_servers import JUPYTER, KINDS, TOKEN, Kind, serving
 
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.events import Event, InputRequested, OutputChanged
@@ -75,34 +77,65 @@ async def latency(frontend: Frontend, kernel_id: str) -> tuple[float, float]:
     return await median(execute), await median(complete)
 
 
-async def theirs(url: str) -> float:
+async def theirs(url: str) -> float | None:
+    """What jupyter-kernel-client takes; None where it starts no kernel."""
     python = JUPYTER.program.parent / "python"
     process = await asyncio.create_subprocess_exec(
-        python, "-c", CLIENT, url.rstrip("/"), TOKEN, str(ROUNDS), stdout=asyncio.subprocess.PIPE
+        *(python, "-c", CLIENT, url.rstrip("/"), TOKEN, str(ROUNDS)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     out, _ = await process.communicate()
-    return float(json.loads(out.splitlines()[-1]))
+    return float(json.loads(out.splitlines()[-1])) if process.returncode == 0 else None
+
+
+def tell(name: str, execute: float, complete: float | None = None) -> None:
+    completes = f"   complete {complete:6.1f} ms" if complete is not None else ""
+    print(f"{name:44} execute {execute:6.1f} ms{completes}", flush=True)
 
 
 async def roads() -> None:
+    async with Frontend() as owner:
+        local = await owner.start_kernel(spec_name="python3")
+        file = owner.get_kernel(local).connection_file
+        assert file is not None
+        tell("local", *await latency(owner, local))
+        async with Frontend() as other:
+            tell("attached", *await latency(other, await other.attach_kernel(file)))
+        kept = await owner.start_kernel(spec_name="python3")
+        await owner.manager.keep(kept, 0)
+        tell("kept", *await latency(owner, kept))
+        await owner.manager.keep(kept, None)
+        await by_ssh(owner)
+        for kind in KINDS:
+            await through(owner, kind)
+
+
+async def by_ssh(frontend: Frontend) -> None:
+    if shutil.which("ssh") is None or sshd.sshd_program() is None:
+        return
+    path = os.environ["PATH"]
+    with tempfile.TemporaryDirectory() as folder, sshd.running(Path(folder)) as server:
+        os.environ["PATH"] = f"{server.bin}:{path}"
+        try:
+            there = await frontend.start_kernel(spec_name=f"ssh:{sshd.HOST}/python3")
+            tell("ssh, to this machine", *await latency(frontend, there))
+            await frontend.shutdown_kernel(there)
+        finally:
+            os.environ["PATH"] = path
+
+
+async def through(frontend: Frontend, kind: Kind) -> None:
+    """Through a server, by us and by jupyter-kernel-client, which completes nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        async with serving(JUPYTER, Path(folder)) as server, Frontend() as owner:
-            local = await owner.start_kernel(spec_name="python3")
-            file = owner.get_kernel(local).connection_file
-            assert file is not None
-            rows = [("local", *await latency(owner, local))]
-            async with Frontend() as other:
-                attached = await other.attach_kernel(file)
-                rows.append(("attached", *await latency(other, attached)))
-            kept = await owner.start_kernel(spec_name="python3")
-            await owner.manager.keep(kept, 0)
-            rows.append(("kept", *await latency(owner, kept)))
-            await owner.manager.keep(kept, None)
-            remote = await owner.attach_server(server.url, token=TOKEN)
-            rows.append(("Jupyter Server", *await latency(owner, remote)))
-            for name, execute, complete in rows:
-                print(f"{name:24} execute {execute:6.1f} ms   complete {complete:6.1f} ms")
-            print(f"{'jupyter-kernel-client':24} execute {await theirs(server.url):6.1f} ms")
+        async with serving(kind, Path(folder)) as server:
+            frontend.manager.servers.name([server.named])
+            there = await frontend.attach_server(kind.name, spec_name="python3")
+            tell(kind.title, *await latency(frontend, there))
+            await frontend.shutdown_kernel(there)
+            taken = await theirs(server.url)
+            if taken is not None:
+                tell(f"{kind.title}, jupyter-kernel-client", taken)
 
 
 CASE = """import pathlib, time

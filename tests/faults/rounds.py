@@ -213,6 +213,9 @@ async def _compare(plan: Plan, client: Witness, before: Session, execution_id: s
     end = invariants.end_of(notes)
     seen = invariants.shown(notes)
     (found,) = await _shown(client, executionId=execution_id)
+    if found["state"] not in TERMINAL:  # its kernel, a kept one, is just found to be gone
+        await client.until_done(execution_id)
+        (found,) = await _shown(client, executionId=execution_id)
     outputs = invariants.joined(found["outputs"])
     assert found["state"] in TERMINAL, execution_id
     if end is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 import pytest_asyncio
-from jupyter_servers import TOKEN, Network, serving
+from jupyter_servers import TOKEN, Network
 from support import DEADLINE, Events, check_order, gone, text_of
 
 from carpo_lsp.errors import ServerFailed
@@ -200,17 +200,3 @@ async def test_an_interrupt_without_a_way_is_refused(
     await events.until(caused("reconnected"))
     await frontend.interrupt(kernel)
     assert (await handle).state == "error"
-
-
-async def test_a_server_that_ends(frontend: Frontend, events: Events, tmp_path: Path) -> None:
-    from jupyter_servers import JUPYTER
-
-    async with serving(JUPYTER, tmp_path / "a") as running:
-        kernel = await frontend.attach_server(running.url, token=TOKEN)
-        handle = frontend.execute_code(kernel, "import time\ntime.sleep(600)")
-        await events.until_state("running", handle.execution_id)
-    await events.until(caused("disconnected"))
-    assert frontend.record(handle.execution_id).state == "running", "nobody knows better"
-    async with serving(JUPYTER, tmp_path / "b", port=running.port):
-        assert (await handle).state == "died"
-    await frontend.shutdown_kernel(kernel)
