@@ -148,7 +148,8 @@ class Server:
     """Certificates, in PEM format, of the authority that vouches for it; empty: those of the
     system."""
     paths: dict[str, str] = attrs.field(factory=dict)
-    """Folders of this machine, and what the same folders are called where the kernels run."""
+    """Folders of this machine, and what the same folders are called where the kernels run, from
+    `/` on."""
     env: dict[str, str] = attrs.field(factory=dict, metadata={HIDDEN: True}, repr=False)
     """Variables for the kernels that it starts; gateways take those that begin with `KERNEL_`."""
 
@@ -159,7 +160,7 @@ class Host:
     its kernels are listed with those of this machine. An empty object will do."""
 
     paths: dict[str, str] = attrs.field(factory=dict)
-    """Folders of this machine, and what the same folders are called there."""
+    """Folders of this machine, and what the same folders are called there, from `/` on."""
 
 
 @attrs.frozen(kw_only=True)
