@@ -269,11 +269,12 @@ class Journal:
         self._wake(urgent=self._bytes_waiting > MAX_WAITING // 2)
 
     def _note(self, known: _Known, output: Output) -> None:
-        """The file of an output, if it has one, is to be on the disk by the end."""
+        """The file of an output, if it has one, is to be on the disk by the end, or soon after."""
         pointer = (output.get("metadata") or {}).get("carpo")
         path = pointer.get("path") if isinstance(pointer, dict) else None
         if isinstance(path, str):
-            known.files.append(path)
+            running = known.entry.execution_id in self._running
+            (known.files if running else self._batch(known).files).append(path)
 
     def _end(self, known: _Known, event: StateChanged) -> None:
         self._running.pop(event.execution_id, None)
