@@ -284,7 +284,7 @@ class LocalConnection:
         """That its kernel has been asked to end: some have something beside it that ends now, by
         which they know whether the kernel is there."""
         if self._launcher is not None and self._launcher.provisioner is not None:
-            if self._pid is None:
+            if self._pid is None and self._exit is not None and not self._exit.done():
                 with contextlib.suppress(TimeoutError):
                     async with Deadline(OBEY):  # or the request would be lost with the channels
                         await self._obeyed.wait()
