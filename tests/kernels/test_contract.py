@@ -418,7 +418,9 @@ async def test_a_question_behind_code_is_answered_after_it(running: Running) -> 
     """What `kernels/probe.py` builds on."""
     frontend, events = running.frontend, running.events
     handle = frontend.execute_code(running.kernel_id, running.language.sleep)
-    await events.until_text("ready")
+    await events.until(
+        lambda event: isinstance(event, OutputChanged) and event.execution_id == handle.execution_id
+    )
     question = frontend.send(running.kernel_id, Request("shell", "kernel_info_request", {}))
     await frontend.interrupt(running.kernel_id)
     assert (await handle).state == "error"

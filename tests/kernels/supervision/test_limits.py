@@ -130,7 +130,7 @@ async def test_that_a_limit_cannot_be_held_is_said_once(tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{network.port}/"
             frontend.manager.servers.name([attrs.evolve(server.named, url=url)])
             spec = frontend.find_spec(spec_name=f"python3@{JUPYTER.name}")
-            options = StartOptions(limits=Limits(execution_seconds=1))
+            options = StartOptions(limits=Limits(execution_seconds=3))
             kernel_id = frontend.begin_kernel(spec, options)
             await frontend.wait_ready(kernel_id)
             events = Events(frontend)
@@ -144,7 +144,7 @@ async def test_that_a_limit_cannot_be_held_is_said_once(tmp_path: Path) -> None:
             assert result.error is not None
             assert result.error["ename"] == "KeyboardInterrupt"
             _, reason = await said(events, 2)
-            assert reason == "An execution was interrupted after its limit of 1 s."
+            assert reason == "An execution was interrupted after its limit of 3 s."
             await frontend.shutdown_kernel(kernel_id)
 
 
