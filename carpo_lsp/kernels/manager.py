@@ -219,11 +219,10 @@ class KernelManager:
     async def find_connection_file(self, name: str | None) -> str:
         """The connection file of a kernel that runs on this machine, by any name that it has: see
         `existing.find_connection_file`. Raises `KernelStartFailed`."""
-        from carpo_lsp.kernels.elsewhere.census import served
         from carpo_lsp.kernels.elsewhere.existing import find_connection_file
 
         kept = [entry.connection_file for entry in self.registry.entries() if entry.alive]
-        return await find_connection_file(name, self.context, [*kept, *dict(served())])
+        return await find_connection_file(name, self.context, kept)
 
     def attach(self, connection_file: str) -> KernelState:
         """Begin to talk to a kernel that somebody else started, by its connection file.

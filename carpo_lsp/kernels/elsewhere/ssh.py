@@ -99,7 +99,7 @@ class Session:
         check_host(host)
         mark = f"carpo-{uuid4().hex}"
         command = f"exec sh -c {shlex.quote(f'echo {mark}' + chr(10) + script)}"
-        options = _forwarding(forwards)
+        options = [part for here, there in forwards.items() for part in ("-L", f"{here}:{there}")]
         try:
             process = await asyncio.create_subprocess_exec(
                 *("ssh", *OPTIONS, *options, "--", host, command),
@@ -166,19 +166,18 @@ class Session:
     async def _cancel_forwards(self) -> None:
         """A connection that is shared between sessions (ControlMaster) keeps what was forwarded for
         one of them."""
-        left = {here: there for here, there in self._forwards.items() if _is_listening(here)}
-        if not left:
-            return
-        command = ("ssh", "-O", "cancel", *_forwarding(left), "--", self.host)
-        with contextlib.suppress(OSError, TimeoutError):
-            async with Deadline(FAREWELL):
-                process = await asyncio.create_subprocess_exec(
-                    *command,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.DEVNULL,
-                )
-                await process.wait()
+        for here, there in self._forwards.items():
+            if not _is_listening(here):
+                continue
+            with contextlib.suppress(OSError, TimeoutError):
+                async with Deadline(FAREWELL):
+                    process = await asyncio.create_subprocess_exec(
+                        *("ssh", "-O", "cancel", "-L", f"{here}:{there}", "--", self.host),
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=asyncio.subprocess.DEVNULL,
+                        stderr=asyncio.subprocess.DEVNULL,
+                    )
+                    await process.wait()
 
     def stderr_tail(self) -> str:
         """The last of what ssh and the script have written on stderr."""
@@ -204,10 +203,6 @@ class Session:
         while data := await stderr.read(65536):
             self._tail += data
             del self._tail[:-TAIL]
-
-
-def _forwarding(forwards: Mapping[str, str]) -> list[str]:
-    return [part for here, there in forwards.items() for part in ("-L", f"{here}:{there}")]
 
 
 def _is_listening(path: str) -> bool:
