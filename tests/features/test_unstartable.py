@@ -31,6 +31,7 @@ async def test_completion_does_not_start_it_again(
         workspace = Workspace(frontend)
         events = Events(frontend)
         document = workspace.documents.open("file:///w/a.logo", "logo", 1, "forw")
+        workspace.trust.add(workspace.project_of(document))  # code of it has been run before
         params = types.CompletionParams(
             types.TextDocumentIdentifier(document.uri), types.Position(0, 4)
         )
