@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 # Markers for what a test needs of the system, such as `needs_r`; the option --screenshots.
-pytest_plugins = ["plugin_components", "plugin_screenshots"]
+pytest_plugins = ["plugin_components", "plugin_screenshots", "plugin_sshd"]
 
 # No test is about time: how long an example takes says how busy the machine is.
 settings.register_profile("carpo", deadline=None, suppress_health_check=[HealthCheck.too_slow])

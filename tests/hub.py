@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import attrs
-import psutil
-from jupyter_servers import JUPYTER, free_port, write_kernelspecs
+from jupyter_servers import JUPYTER, end, free_port, write_kernelspecs
 from support import DEADLINE
 
 if TYPE_CHECKING:
@@ -84,7 +83,6 @@ async def running(folder: Path) -> AsyncIterator[Hub]:
             *(HUB, "-f", config), cwd=folder, env=env, stdout=log, stderr=log
         )
     url = f"http://127.0.0.1:{port}/"
-    below: list[psutil.Process] = []
     try:
         headers = {"Authorization": f"token {SECRET}"}
         async with aiohttp.ClientSession(f"{url}hub/api/", headers=headers) as session:
@@ -97,15 +95,7 @@ async def running(folder: Path) -> AsyncIterator[Hub]:
             token = (await _post(session, "users/ada/tokens", scopes))["token"]
         yield Hub(url, token)
     finally:
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            below = psutil.Process(process.pid).children(recursive=True)
-            process.terminate()
-        async with asyncio.timeout(DEADLINE):
-            await process.wait()
-        for child in below:  # what it has not ended itself
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        psutil.wait_procs(below, timeout=DEADLINE)
+        await end(process)
 
 
 async def _until_ready(

@@ -153,24 +153,29 @@ async def serving(
             start_new_session=True,
         )
     running = Running(kind, f"{scheme}://127.0.0.1:{port}/", folder, psutil.Process(process.pid))
-    below: list[psutil.Process] = []
     try:
         await _until_ready(running, process, token, tls)
         yield running
-        below = running.process.children(recursive=True) if process.returncode is None else []
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(DEADLINE):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
+        await end(process)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End a server, and what it has not ended itself."""
+    below: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+    try:
+        async with asyncio.timeout(DEADLINE):
             await process.wait()
-        for child in below:  # what it has not ended itself
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        psutil.wait_procs(below, timeout=DEADLINE)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+    for child in below:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(below, timeout=DEADLINE)
 
 
 async def _until_ready(

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 import sshd
 from sshd import HOST, STRANGER
-from support import DEADLINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from cli_program import Program
@@ -20,31 +17,23 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs_sshd
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
-    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
-def _named(program: Program, server: sshd.Sshd, tmp_path: Path) -> Iterator[None]:
+def _named(program: Program, ssh_server: sshd.Sshd, ssh: None, tmp_path: Path) -> None:
     """One host that lets the user in, and one that does not."""
     config = tmp_path / "config" / "carpo-lsp" / "carpo.toml"
     config.parent.mkdir(parents=True)
     config.write_text(f"[hosts.{HOST}]\n[hosts.{STRANGER}]\n")
-    path = f"{server.bin}:{program.env['PATH']}"
+    path = f"{ssh_server.bin}:{program.env['PATH']}"
     program.env |= {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PATH": path}
-    yield
-    psutil.wait_procs(server.sessions(), timeout=DEADLINE)
 
 
-def test_the_lists_have_what_the_host_has(program: Program, server: sshd.Sshd) -> None:
+def test_the_lists_have_what_the_host_has(program: Program, ssh_server: sshd.Sshd) -> None:
     done = program.run("kernels", "--json")
     assert done.returncode == 0
     specs = {spec["name"]: spec for spec in json.loads(done.stdout)}
     assert specs[f"ssh:{HOST}/python3"]["language"] == "python"
     assert done.stderr.startswith("carpo-lsp: ssh cannot reach stranger: ")
-    with sshd.kernel(server):
+    with sshd.kernel(ssh_server):
         listed = json.loads(program.run("kernels", "--running", "--json").stdout)
         (row,) = (each for each in listed if each["kernelId"].startswith(f"ssh:{HOST}/"))
         assert (row["language"], row["ours"]) == ("python", False)

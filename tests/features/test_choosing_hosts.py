@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 import sshd
 from lsprotocol import types
 from sshd import HOST, STRANGER, Sshd
-from support import DEADLINE, Events
+from support import Events
 
 from carpo_lsp import protocol
 from carpo_lsp.documents.uris import uri_of
@@ -18,28 +17,13 @@ from carpo_lsp.features import configuration, diagnostics, kernels
 from carpo_lsp.features.commands import COMMANDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from scripted import Scripted
 
-pytestmark = pytest.mark.needs_sshd
+pytestmark = [pytest.mark.needs_sshd, pytest.mark.usefixtures("ssh")]
 
 STARTS = f"ssh:{HOST}/python3"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _ssh(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The `ssh` that is found knows the server, which takes leave of it a moment later."""
-    monkeypatch.setenv("PATH", str(server.bin), prepend=":")
-    yield
-    psutil.wait_procs(server.sessions(), timeout=DEADLINE)
 
 
 def name(bench: Scripted, hosts: dict[str, object]) -> None:
@@ -53,10 +37,10 @@ async def select(bench: Scripted, *arguments: object) -> None:
     await outcome
 
 
-async def test_what_there_is_on_the_hosts(bench: Scripted, server: Sshd) -> None:
+async def test_what_there_is_on_the_hosts(bench: Scripted, ssh_server: Sshd) -> None:
     name(bench, {HOST: {}, STRANGER: {}})
     document = bench.open("1", "file:///p/a.py")
-    with sshd.kernel(server):
+    with sshd.kernel(ssh_server):
         with pytest.raises(InvalidParams) as asked:
             await select(bench, document.uri)
         assert f"'{STARTS}' (Python 3" in asked.value.message

@@ -25,40 +25,25 @@ from carpo_lsp.kernels.elsewhere.known import Host
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.needs_sshd
+pytestmark = [pytest.mark.needs_sshd, pytest.mark.usefixtures("ssh")]
 
 SLEEP = "import time\nprint('asleep', flush=True)\ntime.sleep(600)"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _ssh(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The `ssh` that is found is the one that knows the server, which takes leave of it a moment
-    after it has gone."""
-    monkeypatch.setenv("PATH", str(server.bin), prepend=":")
-    yield
-    psutil.wait_procs(server.sessions(), timeout=DEADLINE)
-
-
-@pytest.fixture(scope="module")
-def there(server: Sshd) -> Iterator[subprocess.Popen[str]]:
+def there(ssh_server: Sshd) -> Iterator[subprocess.Popen[str]]:
     """A kernel that was started on the host by hand."""
-    with sshd.kernel(server) as process:
+    with sshd.kernel(ssh_server) as process:
         yield process
 
 
 async def test_a_kernel_is_started_there(
-    frontend: Frontend, events: Events, server: Sshd, tmp_path: Path
+    frontend: Frontend, events: Events, ssh_server: Sshd, tmp_path: Path
 ) -> None:
     kernel_id = await frontend.start_kernel(spec_name=f"ssh:{HOST}/python3", cwd=str(tmp_path))
     kernel = frontend.get_kernel(kernel_id)
     assert (kernel.owned, kernel.language, kernel.pid) == (True, "python", None)
-    assert (server.runtime / f"kernel-{kernel_id}.json").exists()
+    assert (ssh_server.runtime / f"kernel-{kernel_id}.json").exists()
     result = await frontend.execute_code(kernel_id, "import os\nprint(os.getcwd())\nos.getpid()")
     assert text_of(result.outputs) == f"{tmp_path}\n"
     pid = int(result.outputs[1]["data"]["text/plain"])
@@ -81,11 +66,11 @@ async def test_a_kernel_is_started_there(
     assert result.error is not None
     assert result.error["ename"] == "NameError"
     await frontend.shutdown_kernel(kernel_id)
-    assert list(server.runtime.glob(f"*{kernel_id}*")) == []
+    assert list(ssh_server.runtime.glob(f"*{kernel_id}*")) == []
 
 
 async def test_a_kernel_that_runs_there(
-    frontend: Frontend, events: Events, server: Sshd, there: subprocess.Popen[str]
+    frontend: Frontend, events: Events, ssh_server: Sshd, there: subprocess.Popen[str]
 ) -> None:
     kernel_id = await frontend.attach_kernel(f"ssh:{HOST}")
     kernel = frontend.get_kernel(kernel_id)
@@ -100,7 +85,7 @@ async def test_a_kernel_that_runs_there(
         await frontend.restart_kernel(kernel_id)
     await frontend.shutdown_kernel(kernel_id)
     ((path, content),) = (await hosts.running(HOST)).items()
-    stale = server.runtime / f"kernel-{uuid4()}.json"
+    stale = ssh_server.runtime / f"kernel-{uuid4()}.json"
     stale.write_text(json.dumps(content))
     assert [*await hosts.running(HOST)] == [path], "the file of a kernel that is gone is none"
     stale.unlink()
@@ -115,9 +100,9 @@ async def test_a_kernel_that_runs_there(
 
 @pytest.mark.needs_r
 async def test_a_kernel_there_that_looks_at_nothing_but_its_code_is_interrupted(
-    frontend: Frontend, events: Events, server: Sshd
+    frontend: Frontend, events: Events, ssh_server: Sshd
 ) -> None:
-    with sshd.kernel(server, "ir"):
+    with sshd.kernel(ssh_server, "ir"):
         kernel_id = await frontend.attach_kernel(f"ssh:{HOST}")
         assert frontend.get_kernel(kernel_id).language == "R"
         handle = frontend.execute_code(
@@ -131,13 +116,13 @@ async def test_a_kernel_there_that_looks_at_nothing_but_its_code_is_interrupted(
 
 
 async def test_a_lost_connection_is_said(
-    frontend: Frontend, events: Events, server: Sshd, there: subprocess.Popen[str]
+    frontend: Frontend, events: Events, ssh_server: Sshd, there: subprocess.Popen[str]
 ) -> None:
     kernel_id = await frontend.attach_kernel(f"ssh:{HOST}")
     await frontend.execute_code(kernel_id, "kept = 2")
     handle = frontend.execute_code(kernel_id, SLEEP)
     await events.until_text("asleep")
-    server.cut()
+    ssh_server.cut()
     dead = await events.until_status("dead", kernel_id)
     assert dead.cause == "lost"
     assert dead.reason is not None
@@ -151,12 +136,12 @@ async def test_a_lost_connection_is_said(
 
 
 async def test_a_restart_while_the_host_does_not_know_that_the_connection_is_lost(
-    frontend: Frontend, events: Events, server: Sshd
+    frontend: Frontend, events: Events, ssh_server: Sshd
 ) -> None:
     """As when a network goes: the kernel is there until the host notices, and another comes."""
     kernel_id = await frontend.start_kernel(spec_name=f"ssh:{HOST}/python3")
     await frontend.execute_code(kernel_id, "lost = 1")
-    daemons = server.daemons()
+    daemons = ssh_server.daemons()
     for daemon in daemons:
         daemon.suspend()
     for child in psutil.Process().children():
@@ -177,7 +162,7 @@ async def test_a_restart_while_the_host_does_not_know_that_the_connection_is_los
     await frontend.shutdown_kernel(kernel_id)
 
 
-async def test_a_path_that_begins_at_the_home_there(server: Sshd, tmp_path: Path) -> None:
+async def test_a_path_that_begins_at_the_home_there(ssh_server: Sshd, tmp_path: Path) -> None:
     """As IPython writes it, be the kernel ours or another's."""
     host = Host(name=HOST, paths=((str(tmp_path / "here"), str(tmp_path / "home" / "project")),))
     async with Frontend() as frontend, Frontend() as other:
@@ -194,7 +179,7 @@ async def test_a_path_that_begins_at_the_home_there(server: Sshd, tmp_path: Path
 
 
 async def test_nothing_stays_in_a_connection_that_is_shared(
-    frontend: Frontend, server: Sshd
+    frontend: Frontend, ssh_server: Sshd
 ) -> None:
     kernel_id = await frontend.start_kernel(spec_name=f"ssh:{SHARED}/python3")
     file = frontend.get_kernel(kernel_id).connection_file
@@ -218,7 +203,7 @@ def listening(folder: str) -> list[str]:
     return [path for path in paths if isinstance(path, str) and path.startswith(folder)]
 
 
-async def test_what_is_installed_there(server: Sshd) -> None:
+async def test_what_is_installed_there(ssh_server: Sshd) -> None:
     specs = {spec.name: spec for spec in await hosts.specs(HOST)}
     python = specs[f"ssh:{HOST}/python3"]
     assert (python.language, python.interrupt_mode) == ("python", "signal")
@@ -245,7 +230,7 @@ async def test_what_cannot_be_attached_to(
     assert frontend.list_kernels() == []
 
 
-async def test_what_cannot_be_started(frontend: Frontend, server: Sshd) -> None:
+async def test_what_cannot_be_started(frontend: Frontend, ssh_server: Sshd) -> None:
     with pytest.raises(KernelStartFailed) as caught:
         await frontend.start_kernel(spec_name=f"ssh:{HOST}/none")
     assert f"No kernelspec is named 'ssh:{HOST}/none'; there are: " in caught.value.message
@@ -258,9 +243,11 @@ def left(server: Sshd) -> set[Path]:
     return {*server.runtime.glob("*.json")}
 
 
-async def test_nothing_is_left_when_this_process_is_killed(server: Sshd, tmp_path: Path) -> None:
+async def test_nothing_is_left_when_this_process_is_killed(
+    ssh_server: Sshd, tmp_path: Path
+) -> None:
     """The kernel there ends with the connection, and so does what ssh has here."""
-    before = left(server)  # of the kernel that was started there by hand
+    before = left(ssh_server)  # of the kernel that was started there by hand
     script = tmp_path / "sleeps.py"
     script.write_text(f"import os\nprint(os.getpid(), flush=True)\n{SLEEP}")
     process = await asyncio.create_subprocess_exec(
@@ -274,5 +261,5 @@ async def test_nothing_is_left_when_this_process_is_killed(server: Sshd, tmp_pat
         assert await process.stdout.readline() == b"asleep\n"
         process.kill()
         await process.wait()
-        while is_alive(pid) or server.sessions() or left(server) != before:  # noqa: ASYNC110 - no event
+        while is_alive(pid) or ssh_server.sessions() or left(ssh_server) != before:  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.05)

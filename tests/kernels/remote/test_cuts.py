@@ -66,33 +66,6 @@ async def pid_of(frontend: Frontend, kernel_id: str) -> int:
     return int(text_of(result.outputs))
 
 
-async def test_output_made_meanwhile_is_there(
-    frontend: Frontend, events: Events, network: Network, kernel: str, tmp_path: Path
-) -> None:
-    lines, path = 5000, tmp_path / "go"
-    code = WAIT.format(path=str(path))
-    code += f"for i in range({lines}):\n    print(i, flush=True)\n"
-    code += f"pathlib.Path({str(path)!r}).unlink()"
-    handle = frontend.execute_code(kernel, code)
-    await events.until_text("begun")
-    network.cut()
-    cut = await events.until(caused("disconnected"))
-    assert (cut.status, "trying again" in cut.reason) == ("busy", True)
-    path.touch()
-    async with asyncio.timeout(DEADLINE):
-        while path.exists():  # noqa: ASYNC110 - no event exists: the kernel is out of reach
-            await asyncio.sleep(0.01)
-    network.mend()
-    result = await handle
-    assert result.state == "ok"
-    assert text_of(result.outputs) == "begun\n" + "".join(f"{i}\n" for i in range(lines))
-    check_order(events.of(handle.execution_id))
-    back = await events.until(caused("reconnected"))
-    first = await events.until_text("0\n")
-    assert events.all.index(back) < events.all.index(first)
-    assert not [event for event in events.all if caused("outputLost")(event)]
-
-
 async def test_what_waits_runs_once_there_is_a_way(
     frontend: Frontend, events: Events, network: Network, kernel: str
 ) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from carpo_lsp.frontend import Frontend
 
-LINES = 3000
+LINES = 5000
 
 CODE = """\
 import pathlib, time
@@ -52,7 +52,8 @@ async def test_output_made_meanwhile_is_there(
         handle = frontend.execute_code(kernel_id, CODE.format(path=str(path), lines=LINES))
         await events.until_text("begun")
         network.cut()
-        await events.until(caused("disconnected"))
+        cut = await events.until(caused("disconnected"))
+        assert (cut.status, "trying again" in cut.reason) == ("busy", True)
         path.touch()
         async with asyncio.timeout(DEADLINE):
             while path.exists():  # noqa: ASYNC110 - the kernel is out of reach
@@ -62,6 +63,9 @@ async def test_output_made_meanwhile_is_there(
         assert result.state == "ok"
         assert text_of(result.outputs) == "begun\n" + "".join(f"{n}\n" for n in range(LINES))
         check_order(events.of(handle.execution_id))
+        back = await events.until(caused("reconnected"))
+        first = await events.until_text("0\n")
+        assert events.all.index(back) < events.all.index(first)
         assert not [event for event in events.all if caused("outputLost")(event)]
         await frontend.shutdown_kernel(kernel_id)
 
