@@ -335,6 +335,24 @@ async def test_a_display_that_is_updated_after_the_end(root: Path) -> None:
     assert list(read(root).values()) == [("ok", [new])]
 
 
+async def test_the_file_of_a_display_that_is_updated_after_the_end_is_brought_to_the_disk(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[Path] = set()
+    monkeypatch.setattr(sessions, "to_disk", synced.update)
+    bench = Bench(root)
+    bench.begin("1")
+    output = {"output_type": "display_data", "data": {"text/plain": "old"}, "metadata": {}}
+    bench.tell(OutputChanged(K, "1", "append", output, "d"))
+    bench.end("1")
+    await idle(bench.journal)
+    big = {**output, "data": {"text/plain": "x" * (module.MAX_OUTPUT + 1)}}
+    bench.tell(OutputChanged(K, "1", "update", big, "d"))
+    await bench.journal.close()
+    ((_, (shown,)),) = read(root).values()
+    assert Path(shown["metadata"]["carpo"]["path"]) in synced
+
+
 async def test_a_flood_of_what_is_undone_is_hardly_written(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

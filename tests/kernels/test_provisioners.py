@@ -64,6 +64,8 @@ class Elsewhere(KernelProvisionerBase):
         self.child.terminate()
 
     async def pre_launch(self, **kwargs):
+        if "refused" in self.notes:
+            raise PermissionError("it wants KERNEL_USERNAME")
         manager = self.parent
         manager.write_connection_file()
         self.connection_info = manager.get_connection_info()
@@ -141,7 +143,7 @@ async def test_the_whole_life_of_a_kernel_is_the_provisioners(
     launch, *others = lines(notes)
     assert launch.startswith("launch ")
     assert others.count(launch) == 1
-    assert others.count("cleanup") == 2
+    assert others.count("cleanup") == others.count("asked") == 2
 
 
 async def test_its_death_is_told(
@@ -153,6 +155,11 @@ async def test_its_death_is_told(
     assert (await handle).state == "died"
     assert dead.exit_code == 3
     await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_one_that_refuses(frontend: Frontend, notes: Path, tmp_path: Path) -> None:
+    with pytest.raises(KernelStartFailed, match="not be started: it wants KERNEL_USERNAME"):
+        await frontend.start_kernel(spec(tmp_path, notes.with_name("refused")))
 
 
 async def test_one_that_is_not_installed(frontend: Frontend, tmp_path: Path) -> None:
