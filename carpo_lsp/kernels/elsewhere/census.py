@@ -95,16 +95,16 @@ async def census(registry: Registry, context: zmq.Context[Any]) -> list[Resident
     """The kernels of this user, kept ones first, then those of running servers of ours."""
     entries = tuple(registry.entries())
     kept = await asyncio.gather(*map(look_at, entries))
-    in_use = dict(served())
+    served = dict(_served())
     known = {entry.connection_file for entry in entries}
-    found = await running(context, (path for path in in_use if path not in known))
+    found = await running(context, (path for path in served if path not in known))
     processes = _by_argument()
     others = []
     for path, info, glance in found:
         if path in known:
             continue
         process = processes.get(path)
-        server = in_use.get(path)
+        server = served.get(path)
         language = glance.info.get("language_info")
         others.append(
             Resident(
@@ -162,7 +162,7 @@ async def _ask(entry: Entry) -> KeeperStatus | None:
     return None
 
 
-def served() -> Iterator[tuple[str, int]]:
+def _served() -> Iterator[tuple[str, int]]:
     """The connection files of the kernels of running servers of ours, by their temporary folders,
     and the process ids of the servers."""
     processes = _by_argument()
