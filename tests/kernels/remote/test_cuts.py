@@ -31,8 +31,10 @@ while not pathlib.Path({path!r}).exists():
     time.sleep(0.01)
 """
 
-
 SLEEP = "import time\nprint('begun', flush=True)\ntime.sleep(600)"
+
+KEEPS = "Starting buffering"
+"""How a server's log tells that what the kernel says is kept from now on."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -61,6 +63,19 @@ def caused(cause: str) -> Callable[[object], bool]:
     return lambda event: isinstance(event, StatusChanged) and event.cause == cause
 
 
+async def cut(network: Network, server: Running, events: Events) -> StatusChanged:
+    """Cut the way, until both ends know. What a server has from the kernel before it knows is lost:
+    it takes that for delivered."""
+    kept = server.log.count(KEEPS)
+    network.cut()
+    event = await events.until(caused("disconnected"))
+    async with asyncio.timeout(DEADLINE):
+        while server.log.count(KEEPS) == kept:  # noqa: ASYNC110 - only its log tells
+            await asyncio.sleep(0.01)
+    assert isinstance(event, StatusChanged)
+    return event
+
+
 async def pid_of(frontend: Frontend, kernel_id: str) -> int:
     result = await frontend.execute_code(kernel_id, "import os\nprint(os.getpid())")
     return int(text_of(result.outputs))
@@ -81,13 +96,17 @@ async def test_what_waits_runs_once_there_is_a_way(
 
 
 async def test_a_question_asked_meanwhile(
-    frontend: Frontend, events: Events, network: Network, kernel: str, tmp_path: Path
+    frontend: Frontend,
+    events: Events,
+    jupyter: Running,
+    network: Network,
+    kernel: str,
+    tmp_path: Path,
 ) -> None:
     code = WAIT.format(path=str(tmp_path / "go")) + "print(input('who? '))"
     handle = frontend.execute_code(kernel, code)
     await events.until_text("begun")
-    network.cut()
-    await events.until(caused("disconnected"))
+    await cut(network, jupyter, events)
     (tmp_path / "go").touch()
     network.mend()
     await events.until_input(handle.execution_id)

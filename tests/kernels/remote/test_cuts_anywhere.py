@@ -9,7 +9,7 @@ import attrs
 import pytest
 from jupyter_servers import KINDS, Kind, Network, serving
 from support import DEADLINE, Events, check_order, text_of
-from test_cuts import caused
+from test_cuts import caused, cut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,9 +51,8 @@ async def test_output_made_meanwhile_is_there(
         path = tmp_path / "go"
         handle = frontend.execute_code(kernel_id, CODE.format(path=str(path), lines=LINES))
         await events.until_text("begun")
-        network.cut()
-        cut = await events.until(caused("disconnected"))
-        assert (cut.status, "trying again" in cut.reason) == ("busy", True)
+        told = await cut(network, server, events)
+        assert (told.status, "trying again" in str(told.reason)) == ("busy", True)
         path.touch()
         async with asyncio.timeout(DEADLINE):
             while path.exists():  # noqa: ASYNC110 - the kernel is out of reach
