@@ -135,13 +135,14 @@ class Channels:
                         await self._arrived.wait()
 
     def close(self) -> None:
-        """Close all sockets; safe more than once."""
+        """Close all sockets; safe more than once, and after the end of their context."""
         if self._stdin is not None:
             self._stdin.close()
         sockets, self._sockets = self._sockets, {}
         for socket in sockets.values():
-            self._loop.remove_reader(socket.fileno())
-            socket.close()
+            if not socket.closed:
+                self._loop.remove_reader(socket.fileno())
+                socket.close()
 
 
 class _Peer:
