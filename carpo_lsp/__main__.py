@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from carpo_lsp import __version__
-from carpo_lsp.cli.ask import complete, inspect, interrupt
-from carpo_lsp.cli.doctor import doctor
 from carpo_lsp.cli.errors import UserError, describe
-from carpo_lsp.cli.execute import execute
-from carpo_lsp.cli.history import history
-from carpo_lsp.cli.kernels import kernels
-from carpo_lsp.cli.run import run
-from carpo_lsp.cli.serve import serve, serve_options, start_server
-from carpo_lsp.cli.stop import stop
+from carpo_lsp.cli.serve import serve_options, start_server
 from carpo_lsp.errors import CarpoError
 
+COMMANDS: Final = {
+    "complete": "ask",
+    "doctor": "doctor",
+    "execute": "execute",
+    "history": "history",
+    "inspect": "ask",
+    "interrupt": "ask",
+    "kernels": "kernels",
+    "run": "run",
+    "serve": "serve",
+    "stop": "stop",
+}
+"""The module of `cli` that each command is in."""
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """An editor that starts the server waits for none but that, so a command is imported when it
+    is used, or told of."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"carpo_lsp.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @serve_options
 @click.version_option(__version__, prog_name="carpo-lsp", message="%(prog)s %(version)s")
 @click.pass_context
@@ -51,18 +78,6 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
         raise click.UsageError(f"{given[0]} is an option of `carpo-lsp serve`.")
     context.default_map = {"serve": options}
     return None
-
-
-cli.add_command(serve)
-cli.add_command(run)
-cli.add_command(kernels)
-cli.add_command(execute)
-cli.add_command(complete)
-cli.add_command(inspect)
-cli.add_command(interrupt)
-cli.add_command(history)
-cli.add_command(stop)
-cli.add_command(doctor)
 
 
 def main() -> None:

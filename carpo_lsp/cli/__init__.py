@@ -1,5 +1,4 @@
 """The command line: one module per sub-command, and what they need.
 
-Modules with a click command are imported at every start, so they import what is heavy when a
-command runs.
+`--help` imports all modules with a click command, so they import what is heavy when a command runs.
 """
