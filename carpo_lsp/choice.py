@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct, field
 
 from carpo_lsp.errors import CarpoError, KernelStartFailed
 from carpo_lsp.kernels import environments
@@ -32,8 +32,7 @@ NATIVE: Final = frozenset({"python", "python3"})
 hand, as Jupyter would take it where the document was written, and not for a certain one."""
 
 
-@attrs.frozen
-class Choice:
+class Choice(Struct, frozen=True):
     spec: Spec
     reason: str
     """Why it was chosen, in a few words."""
@@ -41,8 +40,7 @@ class Choice:
     """What was asked for and could not be had, a sentence each."""
 
 
-@attrs.frozen(kw_only=True)
-class Wish:
+class Wish(Struct, frozen=True, kw_only=True):
     """What is to be run, and all that is known of where."""
 
     language: str
@@ -52,7 +50,7 @@ class Wish:
     """Folders that the user has opened."""
     header: str | None = None
     """The kernelspec that the document names."""
-    setting: Kernel = attrs.field(factory=Kernel)
+    setting: Kernel = field(default_factory=Kernel)
     chosen: Spec | None = None
     """What was chosen for the project before."""
 

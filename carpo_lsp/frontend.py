@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import attrs
+from msgspec import structs
 
 from carpo_lsp import protocol
 from carpo_lsp.choice import Wish, choose, environments_near, find_named
@@ -109,7 +109,7 @@ class Frontend:
             self._resume(event)
         if self.output_limit is not None and isinstance(event, OutputChanged) and event.output:
             spool = self._spool_of(event.execution_id) or self.spool
-            event = attrs.evolve(event, output=spool.shrink(event.output, self.output_limit))
+            event = structs.replace(event, output=spool.shrink(event.output, self.output_limit))
         self.transcript.apply(event)
         if self.journal is not None and isinstance(event, StateChanged | OutputChanged):
             self.journal.take(event, self.transcript.get(event.execution_id))

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.kernels.events import (
     Event,
@@ -29,8 +29,7 @@ Subscribe = Callable[[Callable[[Event], None]], Callable[[], None]]
 ExecutionEvent = StateChanged | OutputChanged | InputRequested
 
 
-@attrs.frozen
-class ExecutionResult:
+class ExecutionResult(Struct, frozen=True):
     """How an execution ended and what it showed."""
 
     execution_id: str

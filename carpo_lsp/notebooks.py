@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct, field
 
 from carpo_lsp.documents.languages import kernel_language
 from carpo_lsp.kernels.environments import jupyter_name
@@ -23,16 +23,14 @@ if TYPE_CHECKING:
     from carpo_lsp.protocol import Kernel
 
 
-@attrs.frozen
-class Executed:
+class Executed(Struct, frozen=True):
     """What a notebook has of an execution besides its code."""
 
     execution_count: int | None
     outputs: Sequence[Output]
 
 
-@attrs.frozen
-class SourceCell:
+class SourceCell(Struct, frozen=True):
     """A cell of a document, of whatever format. `text` is what the kernel or the reader gets."""
 
     kind: CellKind
@@ -45,7 +43,7 @@ class SourceCell:
     evaluate: bool = True
     may_fail: bool = False
     """Whether an error is expected of it."""
-    notebook: dict[str, Any] = attrs.field(factory=dict)
+    notebook: dict[str, Any] = field(default_factory=dict)
     """What it has in a notebook besides: `id`, `metadata`, `attachments`."""
 
     @property

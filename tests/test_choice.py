@@ -4,9 +4,9 @@ import json
 import stat
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from layouts import empty_home, make
+from msgspec import structs
 
 from carpo_lsp.choice import Choice, Choices, Wish, choose, environments_near, find_named
 from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
@@ -39,7 +39,7 @@ def wish(home: Path) -> Wish:
 
 
 def chosen(wish: Wish, **changes: Any) -> Choice:
-    return choose(SpecFinder(), attrs.evolve(wish, **changes))
+    return choose(SpecFinder(), structs.replace(wish, **changes))
 
 
 # --- the order

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.choice import Wish, choose, environments_near
 from carpo_lsp.errors import CarpoError, KernelNotFound, KernelStartFailed
@@ -36,8 +36,7 @@ SOCKET_PATH: Final = 100
 SOCKET_NAME: Final = len("/carpo-12345678/kernel-5")
 
 
-@attrs.frozen(kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """Something that was looked at. `fix` is the command that mends what is not ok."""
 
     check: Literal["folder", "python", "environment", "kernelspec", "server", "host", "start"]

@@ -61,7 +61,7 @@ def doctor(no_start: bool, timeout: float, as_json: bool, editor: str | None) ->
 
 
 async def _examine(as_json: bool, seconds: float | None) -> int:
-    import attrs
+    from msgspec import structs
 
     from carpo_lsp.cli.signals import Lifetime
     from carpo_lsp.frontend import Frontend
@@ -79,7 +79,7 @@ async def _examine(as_json: bool, seconds: float | None) -> int:
                 _print(finding)
         broken = [finding for finding in found if finding.state == "broken"]
         if as_json:
-            content = [attrs.asdict(finding) for finding in found]
+            content = [structs.asdict(finding) for finding in found]
             click.echo(json.dumps(content, indent=2, ensure_ascii=False))
         else:
             click.echo(f"\n{len(broken) or 'Nothing'} broken.")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.cli.errors import describe
 from carpo_lsp.cli.show import STDERR, STDOUT, text_of_error
@@ -63,8 +63,7 @@ class Answers(Protocol):
         """The next answer; None when there is none."""
 
 
-@attrs.frozen
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a cell ended. `problem` is None when all went well, else what to say of it."""
 
     record: Record | None = None
@@ -79,8 +78,7 @@ class Outcome:
         return self.kind == "error"
 
 
-@attrs.frozen
-class _Notice:
+class _Notice(Struct, frozen=True):
     """Something to tell the user, in its place among the events."""
 
     text: str

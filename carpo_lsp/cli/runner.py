@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.cli.errors import UserError, describe
 from carpo_lsp.cli.executor import Executor
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from carpo_lsp.protocol import Kernel
 
 
-@attrs.frozen
-class Job:
+class Job(Struct, frozen=True):
     """A document to run. `specs` has a kernelspec for each language of the cells that run;
     languages with the same one share a kernel. `output` is the notebook to write, if any."""
 

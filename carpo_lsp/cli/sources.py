@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct, field
 
 from carpo_lsp.cli.errors import UserError
 
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from carpo_lsp.notebooks import SourceCell
 
 
-@attrs.frozen
-class Source:
+class Source(Struct, frozen=True):
     """A document that is to be run."""
 
     path: Path
     cells: tuple[SourceCell, ...]
     kernel_name: str | None = None
     """The kernelspec the document asks for."""
-    metadata: dict[str, Any] = attrs.field(factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     """The notebook metadata to go out with."""
 
     @property

@@ -6,8 +6,8 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-import attrs
 import click
+from msgspec import Struct
 
 from carpo_lsp.cli.errors import UserError, describe
 from carpo_lsp.cli.target import GONE, attach, known_id, print_json
@@ -25,8 +25,7 @@ ANSWER = 2.0
 LIST_HINT = "`carpo-lsp kernels --running` lists them."
 
 
-@attrs.frozen
-class _Target:
+class _Target(Struct, frozen=True):
     """A kernel to end: a kept one by its entry, or any other by its name."""
 
     name: str

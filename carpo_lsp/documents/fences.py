@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 
-@attrs.frozen
-class Fence:
+class Fence(Struct, frozen=True):
     """What an edit elsewhere does not change in a fence: its opening line, and how it ends.
 
     `language` is None where it is no cell. `top` is false inside lists and quotes.
@@ -39,8 +38,7 @@ class Fence:
 Found = tuple[int, int, Fence]
 
 
-@attrs.frozen
-class Raw:
+class Raw(Struct, frozen=True):
     """A block outside lists and quotes that the first line that `closing` matches ends, whatever
     stands before that: a fence, or HTML like a comment. `kinds` of `CLOSES` hold all such lines."""
 
@@ -53,8 +51,7 @@ class Raw:
         return self.closing.match(line) is not None
 
 
-@attrs.frozen
-class Parsed:
+class Parsed(Struct, frozen=True):
     """What some lines hold, all by their numbers in the whole text.
 
     `raw` is the last block, where that is one of which only the end matters.

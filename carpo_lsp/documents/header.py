@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.documents.languages import kernel_language
 from carpo_lsp.documents.options import yaml_scalar
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-@attrs.frozen
-class Header:
+class Header(Struct, frozen=True):
     """What a header says. `end_line` is the line after it; what it leaves open is None.
 
     `kernel` is a kernelspec's name, `language` a kernel language, `engine` Quarto's ("knitr").

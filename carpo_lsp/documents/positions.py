@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-import attrs
+from msgspec import Struct
 
 
 class Encoding(StrEnum):
@@ -21,16 +21,14 @@ class Encoding(StrEnum):
     UTF32 = "utf-32"
 
 
-@attrs.frozen(order=True)
-class Position:
+class Position(Struct, frozen=True, order=True):
     """A place between two characters: 0-based line, column in the negotiated encoding."""
 
     line: int
     character: int
 
 
-@attrs.frozen
-class Range:
+class Range(Struct, frozen=True):
     """The text from `start` up to and without `end`."""
 
     start: Position

@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct, field, structs
 
 from carpo_lsp.documents.fences import (
     CLOSES,
@@ -45,8 +45,7 @@ GROWTH: Final = 4
 UNKNOWN: Final = -1
 
 
-@attrs.frozen
-class CodeFence:
+class CodeFence(Struct, frozen=True):
     """A fence that is a cell, the `index`-th of all, from `start` to `end`. See `Cell.key`."""
 
     index: int
@@ -56,12 +55,11 @@ class CodeFence:
     key: int
 
 
-@attrs.define
-class Section:
+class Section(Struct):
     """All lines count from its own first one. `fences` is None when it is unknown."""
 
     fences: list[Found] | None = None
-    keys: dict[int, int] = attrs.field(factory=dict)
+    keys: dict[int, int] = field(default_factory=dict)
     """Of each line that has been the first of a fence, whether it is that now or not."""
     covers: bool = False
     """Whether its last block, a fence or HTML, goes on in sections below."""
@@ -326,7 +324,7 @@ class Sections:
         stop = self._start_of(at + 1)
         fences = parsed.fences
         if raw.is_fence:
-            fence = attrs.evolve(fences[-1][2], closed=last is not None)
+            fence = structs.replace(fences[-1][2], closed=last is not None)
             fences = [*fences[:-1], (raw.start, stop, fence)]
         self._take(at, stop, Parsed(fences, []))
         self._sections[at].covers = stop < end

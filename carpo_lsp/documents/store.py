@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-import attrs
+from msgspec import Struct, structs
 
 from carpo_lsp.documents.document import Document
 from carpo_lsp.documents.positions import Encoding
@@ -38,8 +38,7 @@ CellFacts: TypeAlias = (
 )
 
 
-@attrs.frozen
-class Notebook:
+class Notebook(Struct, frozen=True):
     """An open notebook as it is now. `type` is the client's ("jupyter-notebook")."""
 
     uri: str
@@ -160,7 +159,7 @@ class DocumentStore:
         start = max(0, min(start, len(before)))
         stop = start + max(0, delete_count)
         added = tuple(NotebookCell(*cell) for cell in cells)
-        notebook = attrs.evolve(notebook, cells=before[:start] + added + before[stop:])
+        notebook = structs.replace(notebook, cells=before[:start] + added + before[stop:])
         self._notebooks[uri] = notebook
         for cell in before[start:stop]:
             self._cells.pop(cell.uri, None)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 from lsprotocol import types
+from msgspec import Struct
 
 from carpo_lsp.documents.markdown import is_prose
 from carpo_lsp.documents.positions import Position, Range
@@ -67,8 +67,7 @@ SHOWN: Final = 40
 """Characters of an answer that its title shows."""
 
 
-@attrs.frozen
-class Action:
+class Action(Struct, frozen=True):
     """Something that can be done at a place."""
 
     title: str

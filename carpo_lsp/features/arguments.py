@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.documents.positions import Position, Range
 from carpo_lsp.errors import InvalidParams
@@ -24,8 +24,7 @@ HELP = (
 )
 
 
-@attrs.frozen
-class Target:
+class Target(Struct, frozen=True):
     """A place in an open document, with the selection where there is one."""
 
     document: Document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import CarpoError
@@ -26,8 +26,7 @@ DEADLINE: Final = 1.0
 """Seconds a kernel has to explain what somebody looks at."""
 
 
-@attrs.frozen
-class Asked:
+class Asked(Struct, frozen=True):
     """A place in code, as it was when the client asked, and the kernel that knows of it."""
 
     document: Document

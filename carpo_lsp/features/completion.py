@@ -7,7 +7,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct, structs
 
 from carpo_lsp.errors import CarpoError
 from carpo_lsp.features.excerpt import excerpt
@@ -96,8 +96,7 @@ def complete(workspace: Workspace, params: types.CompletionParams) -> Awaitable[
     return question.ask()
 
 
-@attrs.frozen
-class Question:
+class Question(Struct, frozen=True):
     """What a client wants completed, as the document was when it asked."""
 
     workspace: Workspace
@@ -156,7 +155,7 @@ class Question:
         if code.startswith(".", start, end) and all(map(_is_attribute, entries)):
             # Some clients take the word at the cursor for what is replaced, whatever they are told.
             start += 1
-            entries = tuple(attrs.evolve(entry, match=entry.match[1:]) for entry in entries)
+            entries = tuple(structs.replace(entry, match=entry.match[1:]) for entry in entries)
         fetched = Fetched(
             number=self.workspace.live.new_number(),
             kernel_id=self.kernel_id,
@@ -204,7 +203,7 @@ def _in_string(entries: Iterable[Entry], typed: str) -> Iterator[Entry]:
     for a shell where no letter of them has been typed."""
     for entry in entries:
         if entry.kind == "path" and not typed:
-            yield attrs.evolve(entry, match=re.sub(r"\\([^\\'\"])", r"\1", entry.match))
+            yield structs.replace(entry, match=re.sub(r"\\([^\\'\"])", r"\1", entry.match))
         elif entry.kind != "magic":
             yield entry
 
@@ -247,8 +246,7 @@ def _bare(text: str) -> str:
 # Items
 
 
-@attrs.frozen
-class Style:
+class Style(Struct, frozen=True):
     """How a client wants its items."""
 
     snippets: bool = False

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
 from lsprotocol import types
+from msgspec import structs
 
 from carpo_lsp.documents.uris import uri_of
 from carpo_lsp.features import inspection, queries
@@ -50,7 +50,7 @@ async def _ask(workspace: Workspace, asked: Asked, name: str) -> types.Location 
     if in_cells is not None or not workspace.exists(asked.kernel_id):
         return in_cells
     here = workspace.frontend.local_path(asked.kernel_id, source.file)
-    return _in_file(workspace, attrs.evolve(source, file=here))
+    return _in_file(workspace, structs.replace(source, file=here))
 
 
 async def _from_inspect(workspace: Workspace, asked: Asked, name: str) -> Source | None:

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
 from lsprotocol import types
+from msgspec import Struct
 
 from carpo_lsp.documents.cells import prefix_width
 from carpo_lsp.features import texts, tracebacks
@@ -32,8 +32,7 @@ MAX_RELATED: Final = 5
 """Places besides the failing line."""
 
 
-@attrs.frozen
-class _Related:
+class _Related(Struct, frozen=True):
     """A frame of a traceback that is in an open document."""
 
     text: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.documents.cells import prefix_width
 from carpo_lsp.documents.positions import Position, from_code_points
@@ -22,8 +22,7 @@ INSIDE: Final = (" ", "\t", ")", "]", "}")
 """How a line begins that is not the start of a statement."""
 
 
-@attrs.frozen
-class Excerpt:
+class Excerpt(Struct, frozen=True):
     """Some lines of a document as they were when the question was asked."""
 
     first_line: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.features.texts import bounded, closed, fenced, neutral, plain, without_escapes
 
@@ -40,8 +40,7 @@ LIMIT: Final = 20_000
 """Characters of one help text that are shown; some help pages are books."""
 
 
-@attrs.frozen
-class Section:
+class Section(Struct, frozen=True):
     """A titled part of a help text; the title is empty for text before the first heading."""
 
     title: str

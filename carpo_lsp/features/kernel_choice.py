@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 from lsprotocol.types import MessageType
+from msgspec import Struct
 
 from carpo_lsp.choice import environments_near
 from carpo_lsp.documents.uris import file_name
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 NAME_KEYS = ("name", "kernel", "kernelId")
 
 
-@attrs.frozen
-class Option:
+class Option(Struct, frozen=True):
     """A kernel to choose: one that runs, one that was kept, one that runs on a Jupyter server, or
     one to start from a kernelspec."""
 

@@ -7,8 +7,8 @@ import re
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-import attrs
 from lsprotocol import types
+from msgspec import Struct, field
 
 from carpo_lsp.errors import KernelNotFound
 from carpo_lsp.features import prompts, texts
@@ -32,8 +32,7 @@ _BAR = re.compile(r"\d%\||\d ?(?:it|s|[kMG]?i?B)/(?:s|it)\b|\b\d{1,3}(?:\.\d+)?%
 _PERCENT = re.compile(r"(?<![\d.])(\d{1,3})(?:\.\d+)?%")
 
 
-@attrs.define(eq=False)
-class _Running:
+class _Running(Struct, eq=False):
     """An execution under way."""
 
     kernel_id: str
@@ -45,7 +44,7 @@ class _Running:
     question: str = ""
     """What it waits for, empty while it does not wait."""
     shown: bool = False
-    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Progress:

@@ -12,7 +12,7 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.errors import CarpoError
 
@@ -31,8 +31,7 @@ NAMES: Final = {
 """What may be asked about: names, never calls or indices."""
 
 
-@attrs.frozen
-class Variable:
+class Variable(Struct, frozen=True):
     """A name in a kernel and what it stands for."""
 
     name: str
@@ -43,8 +42,7 @@ class Variable:
     """A few words at most; empty where a value would be costly to show."""
 
 
-@attrs.frozen
-class Source:
+class Source(Struct, frozen=True):
     """Where something was defined."""
 
     file: str

@@ -10,7 +10,7 @@ import functools
 import re
 from typing import Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.documents.languages import comment_markers
 
@@ -31,8 +31,7 @@ _NOT_CALLED: Final = frozenset(
 )
 
 
-@attrs.frozen
-class Bracket:
+class Bracket(Struct, frozen=True):
     """A bracket that is open at the cursor."""
 
     kind: str
@@ -42,8 +41,7 @@ class Bracket:
     """Where each argument so far begins: behind the bracket and behind each comma."""
 
 
-@attrs.frozen
-class Scan:
+class Scan(Struct, frozen=True):
     """What stands open at the cursor."""
 
     in_code: bool
@@ -52,8 +50,7 @@ class Scan:
     """From the outermost inwards."""
 
 
-@attrs.frozen
-class Call:
+class Call(Struct, frozen=True):
     """A call that the cursor is in the arguments of."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.documents.cells import code_line, prefix_width
 from carpo_lsp.documents.markdown import is_prose
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from carpo_lsp.workspace.workspace import Workspace
 
 
-@attrs.frozen
-class Placed:
+class Placed(Struct, frozen=True):
     """A cell and the document it is in: each cell of a notebook has a document of its own."""
 
     document: Document
@@ -38,8 +37,7 @@ class Placed:
         return self.cell.evaluate and self.is_code
 
 
-@attrs.frozen
-class Piece:
+class Piece(Struct, frozen=True):
     """Some code of one cell."""
 
     cell: Cell

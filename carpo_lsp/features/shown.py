@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.documents.positions import Position, Range
 from carpo_lsp.documents.uris import file_name
@@ -20,8 +20,7 @@ MAX_PIECES: Final = 100
 """Statements and selections whose results are shown; of more, the last ones."""
 
 
-@attrs.frozen
-class Shown:
+class Shown(Struct, frozen=True):
     """An execution whose code is in the document: the last run of a cell, or of a piece of one."""
 
     record: Record

@@ -6,8 +6,8 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-import attrs
 from lsprotocol import types
+from msgspec import Struct
 
 from carpo_lsp.documents.positions import Encoding, from_code_points
 from carpo_lsp.features import inspection, queries
@@ -27,8 +27,7 @@ USAGES: Final = 10
 """Forms of one function that are offered; R's help pages may name dozens."""
 
 
-@attrs.frozen
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A parameter in a signature, which reads from `start` to `end` of its label."""
 
     name: str

@@ -12,7 +12,7 @@ from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.documents.languages import comment_markers
 
@@ -82,8 +82,7 @@ _OPEN = re.compile(r".*(?:[(\[{,\\=&|]|(?<!\+)\+|\|>|->|=>|<-|%[^%\s]*%)\s*$")
 """How a line ends to which the one below belongs."""
 
 
-@attrs.frozen
-class Rows:
+class Rows(Struct, frozen=True):
     """Lines of a cell's code, half-open."""
 
     first: int

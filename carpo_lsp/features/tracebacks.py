@@ -10,7 +10,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct, structs
 
 from carpo_lsp.features.texts import without_escapes
 
@@ -21,8 +21,7 @@ MAX_FRAMES: Final = 20
 """Frames that are told, of a deep recursion the last ones."""
 
 
-@attrs.frozen
-class Frame:
+class Frame(Struct, frozen=True):
     """A place in a traceback, outermost first. One of `count` and `path` says where it is."""
 
     line: int
@@ -33,8 +32,7 @@ class Frame:
     function: str = ""
 
 
-@attrs.frozen
-class Problem:
+class Problem(Struct, frozen=True):
     """What went wrong in an execution."""
 
     title: str
@@ -142,7 +140,7 @@ def _frames(text: str) -> Iterator[Frame]:
                 yield current
             current = found
         elif current is not None and not current.line and (arrow := _ARROW.match(line)):
-            current = attrs.evolve(current, line=int(arrow[1]))
+            current = structs.replace(current, line=int(arrow[1]))
     if current is not None and current.line:
         yield current
 

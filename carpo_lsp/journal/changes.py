@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.journal.lines import line
 from carpo_lsp.kernels import outputs
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 GONE: Final = "… the rest of this output is no longer kept …\n"
 
 
-@attrs.define
-class _Text:
+class _Text(Struct):
     """Stream text that grows."""
 
     name: str

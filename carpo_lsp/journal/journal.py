@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-import attrs
+from msgspec import Struct, field, structs
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.journal import reading, sessions
@@ -64,15 +64,14 @@ MAX_OUTPUT: Final = 4 * 1024 * 1024
 """Bytes of one output in a line; what is bigger goes to a file of its own."""
 
 
-@attrs.define
-class _Known:
+class _Known(Struct):
     """An execution that is journaled."""
 
     key: str
     entry: Entry
     text: SpooledText | None = None
     """The growing text that has been moved to a file, if it is still the last output."""
-    files: list[str] = attrs.field(factory=list)
+    files: list[str] = field(default_factory=list)
 
 
 class Journal:
@@ -258,7 +257,7 @@ class Journal:
             output = (self._spool or self._temporary).shrink(event.output, limit)
             self._bytes_waiting += weight(output) + CHANGE
             if output is not event.output:
-                event = attrs.evolve(event, output=output)
+                event = structs.replace(event, output=output)
             changes.add(event)
             self._note(known, output)
             if self._bytes_waiting > MAX_STALLED:

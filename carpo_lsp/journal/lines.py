@@ -21,6 +21,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+from msgspec import Struct
 
 from carpo_lsp import jsontext, protocol
 from carpo_lsp.errors import InvalidParams
@@ -79,8 +80,7 @@ class KernelName:
     language: str
 
 
-@attrs.define(kw_only=True)
-class Entry:
+class Entry(Struct, kw_only=True):
     """An execution as its lines tell it, without its outputs."""
 
     msg_id: str

@@ -8,7 +8,7 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.journal import sessions
 
@@ -20,8 +20,7 @@ log = logging.getLogger(__name__)
 DAY: Final = 24 * 60 * 60
 
 
-@attrs.frozen
-class Policy:
+class Policy(Struct, frozen=True):
     """What is journaled, and how much of it is kept."""
 
     enabled: bool = True

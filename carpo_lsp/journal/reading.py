@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct, structs
 
 from carpo_lsp.journal import lines, sessions
 from carpo_lsp.journal.changes import Changes
@@ -31,8 +31,7 @@ ENDED_REASON: Final = "The server ended while this ran; what it had shown until 
 CUT_REASON: Final = "The journal could not be written while this ran; how it ended is not known."
 
 
-@attrs.define
-class Found:
+class Found(Struct):
     """Executions, by the ids of their requests, in the order in which they were queued."""
 
     entries: dict[str, Entry]
@@ -87,11 +86,11 @@ def ended(entry: Entry) -> Entry:
     if entry.cut:
         ename, reason = lines.NOT_WRITTEN, CUT_REASON
     elif entry.state == "queued":
-        return attrs.evolve(entry, state="aborted")
+        return structs.replace(entry, state="aborted")
     else:
         ename, reason = lines.SERVER_ENDED, ENDED_REASON
     error = {"ename": ename, "evalue": reason, "traceback": []}
-    return attrs.evolve(entry, state="died", error=error)
+    return structs.replace(entry, state="died", error=error)
 
 
 def _read_entries(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct, field
 
 from carpo_lsp.journal import sessions
 from carpo_lsp.journal.changes import Changes
@@ -29,17 +29,16 @@ WRITTEN: Final = 32 * 1024 * 1024
 """Bytes a session writes before the bounds of the journal are looked at again."""
 
 
-@attrs.define(kw_only=True)
-class Batch:
+class Batch(Struct, kw_only=True):
     """What there is to write of one execution."""
 
     key: str
     entry: Entry
     """As it was when it was queued."""
-    before: list[Line] = attrs.field(factory=list)
-    changes: Changes = attrs.field(factory=Changes)
-    after: list[Line] = attrs.field(factory=list)
-    files: list[str] = attrs.field(factory=list)
+    before: list[Line] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
+    after: list[Line] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     """Paths of big outputs that are complete."""
 
     def encoded(self) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.kernels.messages import Message, Request
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 OnMessage = Callable[[Message], None]
 
 
-@attrs.frozen
-class Exit:
+class Exit(Struct, frozen=True):
     """How a kernel ended, as far as it is known."""
 
     code: int | None
@@ -34,8 +33,7 @@ class Exit:
     cause: Cause = "exited"
 
 
-@attrs.frozen
-class Running:
+class Running(Struct, frozen=True):
     """A kernel that was there before and need not answer now: one of another server of ours, as it
     was left, or one that is busy with the code of another client."""
 
@@ -161,8 +159,7 @@ class Remote(Elsewhere, Protocol):
     def on_link(self, tell: Callable[[str, Cause], None]) -> None: ...
 
 
-@attrs.frozen
-class Keep:
+class Keep(Struct, frozen=True):
     """How a kernel is to be kept."""
 
     minutes: float
@@ -171,8 +168,7 @@ class Keep:
     """What is bound to it."""
 
 
-@attrs.frozen(kw_only=True)
-class Work:
+class Work(Struct, frozen=True, kw_only=True):
     """What a kernel does at the moment it is to be kept."""
 
     info: dict[str, Any]

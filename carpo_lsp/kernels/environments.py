@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
 from carpo_lsp.files import read_text
@@ -45,8 +45,7 @@ _POETRY: Final = re.compile(r"^\[tool\.poetry", re.MULTILINE)
 _UV: Final = re.compile(r"^\[tool\.uv\b", re.MULTILINE)
 
 
-@attrs.frozen
-class Environment:
+class Environment(Struct, frozen=True):
     """A Python environment: a folder with a pyvenv.cfg, or with conda's conda-meta."""
 
     folder: Path

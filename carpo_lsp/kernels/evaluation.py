@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelTimeout
@@ -23,8 +23,7 @@ REMEMBERED: Final = 100
 """Evaluations nobody waits for any more whose late messages are still kept from others."""
 
 
-@attrs.frozen
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """What code has told."""
 
     ok: bool

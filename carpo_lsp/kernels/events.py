@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import attrs
+from msgspec import Struct, structs
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.messages import Message
@@ -36,8 +36,7 @@ Output = dict[str, Any]
 """An nbformat 4 output; its `text` is always one string."""
 
 
-@attrs.frozen
-class StateChanged:
+class StateChanged(Struct, frozen=True):
     """An execution entered a state."""
 
     kernel_id: str
@@ -57,8 +56,7 @@ class StateChanged:
     """With `queued` of another client: what it runs, as far as it is known."""
 
 
-@attrs.frozen
-class ExecutionResumed:
+class ExecutionResumed(Struct, frozen=True):
     """An execution that a server has left in a kept kernel begins anew here: all it has shown
     since it was sent comes again. Told before its first state."""
 
@@ -70,8 +68,7 @@ class ExecutionResumed:
     """What was given as the place of its code."""
 
 
-@attrs.frozen
-class OutputChanged:
+class OutputChanged(Struct, frozen=True):
     """An output was added, replaced by its display id, or all were cleared."""
 
     kernel_id: str
@@ -84,11 +81,10 @@ class OutputChanged:
 
     def for_execution(self, execution_id: str) -> OutputChanged:
         """The same change, for another execution that shows the display."""
-        return attrs.evolve(self, execution_id=execution_id)
+        return structs.replace(self, execution_id=execution_id)
 
 
-@attrs.frozen
-class InputRequested:
+class InputRequested(Struct, frozen=True):
     """The kernel waits for a line of input."""
 
     kernel_id: str
@@ -97,8 +93,7 @@ class InputRequested:
     password: bool
 
 
-@attrs.frozen
-class StatusChanged:
+class StatusChanged(Struct, frozen=True):
     """A kernel's life took a turn."""
 
     kernel_id: str
@@ -112,8 +107,7 @@ class StatusChanged:
     hint: str | None = None
 
 
-@attrs.frozen
-class MessageReceived:
+class MessageReceived(Struct, frozen=True):
     """A message for whoever sent raw messages to the kernel, or a comm message."""
 
     kernel_id: str

@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-import attrs
+from msgspec import Struct, field
 
 from carpo_lsp.kernels import outputs
 from carpo_lsp.kernels.events import (
@@ -45,13 +45,12 @@ NO_REPLY: Final = {
 }
 
 
-@attrs.frozen
-class ExecuteOptions:
+class ExecuteOptions(Struct, frozen=True):
     """The flags of an execute request, with Jupyter's defaults; the last is for the queue."""
 
     silent: bool = False
     store_history: bool = True
-    user_expressions: dict[str, str] = attrs.field(factory=dict)
+    user_expressions: dict[str, str] = field(default_factory=dict)
     allow_stdin: bool = True
     stop_on_error: bool = True
 

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import structs
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelDied, KernelNotOurs, KernelStartFailed
@@ -268,7 +268,7 @@ class Life:
             shown = self.spec.display_name  # which the user knows, where there is a server
             if not self.spec.server:
                 shown = str(info.get("implementation") or name)
-            self.spec = attrs.evolve(self.spec, language=name, display_name=shown)
+            self.spec = structs.replace(self.spec, language=name, display_name=shown)
 
     async def _answering(self) -> dict[str, Any]:
         """Wait for kernel_info and the other channels, which may lag behind the shell."""

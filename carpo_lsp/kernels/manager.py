@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import uuid4
 
-import attrs
+from msgspec import Struct, field
 
 from carpo_lsp.errors import CarpoError, KernelExists, KernelNotFound
 from carpo_lsp.kernels.connection import Keep
@@ -56,14 +56,13 @@ MAX_SOCKETS = 16384
 """ZeroMQ's default of 1,023 sockets is enough for 250 kernels."""
 
 
-@attrs.frozen(kw_only=True)
-class StartOptions:
+class StartOptions(Struct, frozen=True, kw_only=True):
     """How a kernel is to be started, where it is not to be as usual."""
 
     kernel_id: str | None = None
     """The id it is to have; None makes one."""
     cwd: str | None = None
-    env: Mapping[str, str] = attrs.field(factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
     """What its environment has besides the server's."""
     timeout: float | None = None
     """Seconds from spawn to ready."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import uuid4
 
-import attrs
+from msgspec import Struct, field
 
 Channel = Literal["shell", "control", "iopub", "stdin"]
 
 
-@attrs.frozen
-class Message:
+class Message(Struct, frozen=True):
     """A message received from a kernel. Dates in headers are ISO 8601 strings."""
 
     channel: Channel
@@ -47,17 +46,16 @@ class Message:
         return str(self.parent_header.get("msg_type") or "")
 
 
-@attrs.frozen
-class Request:
+class Request(Struct, frozen=True):
     """A message to a kernel. Its id is known before it is sent, so that whoever waits for the
     answer is registered first."""
 
     channel: Channel
     msg_type: str
     content: dict[str, Any]
-    msg_id: str = attrs.field(factory=lambda: uuid4().hex)
-    parent_header: dict[str, Any] = attrs.field(factory=dict)
-    metadata: dict[str, Any] = attrs.field(factory=dict)
+    msg_id: str = field(default_factory=lambda: uuid4().hex)
+    parent_header: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     buffers: tuple[bytes, ...] = ()
     subshell_id: str | None = None
     """JEP 91: the subshell that is to answer; None is the main shell."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.deadlines import Deadline
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from carpo_lsp.kernels.specs import Spec
 
 
-@attrs.frozen(kw_only=True)
-class Offered:
+class Offered(Struct, frozen=True, kw_only=True):
     """A kernel that runs elsewhere."""
 
     kernel_id: str
@@ -29,8 +28,7 @@ class Offered:
     """In words of a Jupyter server; `running` where nobody tells."""
 
 
-@attrs.frozen(kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """What a place has to offer, or why it has nothing."""
 
     place: str

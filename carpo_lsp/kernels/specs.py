@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import attrs
+from msgspec import Struct, field
 
 from carpo_lsp import protocol
 from carpo_lsp.errors import KernelStartFailed, NoKernelForLanguage
@@ -50,8 +50,7 @@ NO_COMMAND: Final = 'a kernel.json needs "argv", a list of strings with "{connec
 PYTHON_NAMES: Final = frozenset({"python", "python3"})
 
 
-@attrs.frozen
-class Spec:
+class Spec(Struct, frozen=True):
     """A kernelspec: the content of a kernel.json and where it was found."""
 
     name: str
@@ -61,8 +60,8 @@ class Spec:
     display_name: str
     language: str
     interrupt_mode: str = "signal"
-    env: dict[str, str] = attrs.field(factory=dict)
-    metadata: dict[str, Any] = attrs.field(factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     origin: Literal["jupyter", "environment", "server"] = "jupyter"
     server: str = ""
     """Name or URL of the Jupyter server it is installed on; empty for this machine."""

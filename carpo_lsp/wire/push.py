@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct, structs
 
 from carpo_lsp import protocol
 from carpo_lsp.kernels.events import (
@@ -40,8 +40,7 @@ NUMBERED: Final = 10_000
 """Ended executions whose numbering is remembered, for display updates that come later."""
 
 
-@attrs.frozen
-class _Text:
+class _Text(Struct, frozen=True):
     """Stream text of one execution that waits to be sent."""
 
     event: OutputChanged
@@ -145,7 +144,7 @@ class Pusher:
         for item in items:
             if isinstance(item, _Text):
                 item.text.close()
-                self._send(attrs.evolve(item.event, output=item.text.output()))
+                self._send(structs.replace(item.event, output=item.text.output()))
             else:
                 self._send(item)
 

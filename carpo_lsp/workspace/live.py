@@ -7,7 +7,7 @@ import logging
 from itertools import count
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.errors import CarpoError
 
@@ -24,8 +24,7 @@ Moment = tuple[int | None, bool]
 """The execution count of a kernel and whether it was busy: while they stay, so do its names."""
 
 
-@attrs.frozen
-class Entry:
+class Entry(Struct, frozen=True):
     """One completion."""
 
     match: str
@@ -34,8 +33,7 @@ class Entry:
     signature: str
 
 
-@attrs.frozen
-class Fetched:
+class Fetched(Struct, frozen=True):
     """Completions as a kernel gave them."""
 
     number: int

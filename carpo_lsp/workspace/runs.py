@@ -7,7 +7,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 CellState = Literal["queued", "running", "waitingInput", "ok", "error", "aborted", "died", "stale"]
 
 
-@attrs.frozen
-class Run:
+class Run(Struct, frozen=True):
     """A cell's last run."""
 
     record: Record

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
+from msgspec import structs
 
 from carpo_lsp.errors import ServerFailed
 from carpo_lsp.files import read_text
@@ -91,7 +92,7 @@ def servers(given: dict[str, settings.Server], problems: list[str]) -> Iterator[
             continue
         if secret == Secret(kind=each.login):
             secret = attrs.evolve(server.secret, kind=each.login)
-        yield attrs.evolve(
+        yield structs.replace(
             server,
             name=name,
             secret=secret,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 from lsprotocol.types import MessageType
+from msgspec import Struct, structs
 
 from carpo_lsp import protocol
 from carpo_lsp.choice import Choices, Wish, choose
@@ -46,8 +47,7 @@ PLACES: Final = 10_000
 """Executions whose place is remembered, those that have ended and those that still wait alike."""
 
 
-@attrs.frozen
-class Sharing:
+class Sharing(Struct, frozen=True):
     """What documents must have in common to run in one kernel."""
 
     root: str
@@ -139,7 +139,7 @@ class Workspace:
         sharing = self._sharing(document, language, spec) if options.kernel_id is None else None
         chosen = self._shared.get(sharing) if sharing else None
         if chosen is None:
-            options = attrs.evolve(options, cwd=options.cwd or self._folder_of(document))
+            options = structs.replace(options, cwd=options.cwd or self._folder_of(document))
             chosen = self.frontend.begin_kernel(spec, self.with_settings(options))
             if sharing:
                 self._shared[sharing] = chosen
@@ -151,7 +151,7 @@ class Workspace:
         """The options of a start, with what the user has set where they say nothing."""
         settings = self.settings.kernel
         keep = settings.keep_minutes if settings.keep_alive and not options.ends else None
-        return attrs.evolve(
+        return structs.replace(
             options,
             timeout=options.timeout or settings.timeout,
             limits=options.limits or self.limits,

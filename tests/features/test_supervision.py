@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 from lsprotocol import types
+from msgspec import structs
 from recorder import Recorder, until
 
 from carpo_lsp.features import supervision
@@ -184,7 +185,7 @@ async def test_a_restart_that_fails_is_not_repeated(scene: Scene) -> None:
 
 
 async def test_a_start_that_fails_is_told_once_with_what_mends_it(scene: Scene) -> None:
-    spec = attrs.evolve(scene.kernel.spec, argv=("py",))
+    spec = structs.replace(scene.kernel.spec, argv=("py",))
     tail = "Traceback\nModuleNotFoundError: No module named 'comm'"
 
     async def start() -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import nbformat
 import pytest
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from msgspec import structs
 
 from carpo_lsp.kernels.events import (
     TERMINAL,
@@ -561,7 +561,7 @@ class AnExecution(RuleBasedStateMachine):
     @invariant()
     def what_is_told_is_json(self) -> None:
         for event in self.events:
-            json.dumps(attrs.asdict(event), allow_nan=False)
+            json.dumps(structs.asdict(event), allow_nan=False)
             if isinstance(event, OutputChanged) and event.output is not None:
                 nbformat.validate(as_notebook(event.output), version=4)
 

@@ -14,7 +14,6 @@ LATER = {
     "aiohttp",
     "jupyter_client",
     "markdown_it",
-    "msgspec",
     "nbformat",
     "rich",
     "tornado",

@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
+from msgspec import structs
 from support import DEADLINE
 
 from carpo_lsp.frontend import Frontend
@@ -130,7 +130,7 @@ async def test_numbers_are_never_given_again(
     client = Client(frontend)
 
     def updated(execution_id: str) -> OutputChanged:
-        return attrs.evolve(display("y", execution_id), kind="update", display_id="d")
+        return structs.replace(display("y", execution_id), kind="update", display_id="d")
 
     for name in ("runs", "first", "second", "third"):
         client.tell(state("queued", name), state("running", name), display("x", name))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
-import attrs
 from jupyter_core.paths import jupyter_runtime_dir
+from msgspec import Struct
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed
@@ -41,8 +41,7 @@ AT_ONCE: Final = 32
 """Kernels that are looked at at the same time: each takes a dozen file descriptors."""
 
 
-@attrs.frozen
-class Glance:
+class Glance(Struct, frozen=True):
     """What a kernel is, as it tells whoever asks."""
 
     state: Literal["idle", "busy", "unknown"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.kernels import folders
 from carpo_lsp.kernels.elsewhere.addresses import SCHEME
@@ -21,8 +21,7 @@ LOOK: Final = 10.0
 choose: ssh takes its time, and `jupyter` there a start of Python."""
 
 
-@attrs.frozen(kw_only=True)
-class Host:
+class Host(Struct, frozen=True, kw_only=True):
     """A host that is reached by ssh."""
 
     name: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import attrs
+from msgspec import structs
 
 from carpo_lsp.errors import KernelDied, KernelStartFailed, KernelTimeout
 from carpo_lsp.kernels.codec import Codec
@@ -152,7 +152,7 @@ class KeepableConnection:
             # It stays with the documents that other servers have noted.
             noted = self._registry.get(self._kernel_id)
             known = dict.fromkeys((*(noted.documents if noted is not None else ()), *documents))
-            again = attrs.evolve(
+            again = structs.replace(
                 self._entry, minutes=minutes, documents=tuple(known), limits=limits
             )
             self._keep_again(again)
@@ -350,7 +350,7 @@ class KeepableConnection:
         ended = self._link.how_it_ended if self._link is not None else None
         if ended is None:
             return exit
-        return attrs.evolve(exit, stderr_tail=(exit.stderr_tail + ended.printed)[-TAIL:].strip())
+        return structs.replace(exit, stderr_tail=(exit.stderr_tail + ended.printed)[-TAIL:].strip())
 
     def _hear(self, message: Message) -> None:
         if self._switch is not None:

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.kernels.kept.records import Kind, Reader, Record, pack
@@ -47,8 +47,7 @@ BATCH: Final = 64
 """Records taken before other work on the loop gets its turn."""
 
 
-@attrs.frozen(kw_only=True)
-class KeeperStatus:
+class KeeperStatus(Struct, frozen=True, kw_only=True):
     """What a keeper says of itself to whoever comes."""
 
     keeper: int
@@ -59,8 +58,7 @@ class KeeperStatus:
     execution_count: int | None
 
 
-@attrs.frozen(kw_only=True)
-class Begun:
+class Begun(Struct, frozen=True, kw_only=True):
     """What a keeper says to a server that wants its log."""
 
     backlog: int
@@ -70,8 +68,7 @@ class Begun:
     execution_count: int | None
 
 
-@attrs.frozen
-class Ended:
+class Ended(Struct, frozen=True):
     """The kernel is gone."""
 
     reason: str

@@ -15,7 +15,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct, field, structs
 
 from carpo_lsp.kernels import process
 from carpo_lsp.kernels.kept.keeperlog import CURRENT, ENTRY, LOCK, OLDER
@@ -44,8 +44,7 @@ Bound = tuple[str, str | None]
 """URI of a document, and the language of its code that a kernel runs; None for all."""
 
 
-@attrs.frozen(kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """A kept kernel: what it takes to use it, and to start it again."""
 
     kernel_id: str
@@ -65,9 +64,9 @@ class Entry:
     execution_count: int | None = None
     """How often code had run when it was first kept."""
     cwd: str | None = None
-    env: dict[str, str] = attrs.field(factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
     documents: tuple[Bound, ...] = ()
-    limits: dict[str, float] = attrs.field(factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
     """What it may use, also without an editor, as it is on the wire."""
 
     @property
@@ -142,7 +141,7 @@ class Registry:
         if bound:
             documents.append((uri, language))
         try:
-            self.write(attrs.evolve(entry, documents=tuple(documents)))
+            self.write(structs.replace(entry, documents=tuple(documents)))
         except OSError as error:
             log.warning("The documents of a kept kernel could not be noted: %s", error)
 
@@ -290,7 +289,7 @@ def _read(folder: Path) -> Entry:
 
 def _to_json(entry: Entry) -> dict[str, Any]:
     return {
-        "spec": attrs.asdict(entry.spec),
+        "spec": structs.asdict(entry.spec),
         "connectionFile": entry.connection_file,
         "folder": entry.folder,
         "pid": entry.pid,

@@ -6,7 +6,7 @@ import re
 from typing import Final
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-import attrs
+from msgspec import Struct, field
 
 from carpo_lsp.errors import ServerFailed
 from carpo_lsp.kernels import folders
@@ -16,15 +16,14 @@ PAGES: Final = re.compile(r"/(lab|tree|lab/(tree|workspaces)/.*|(tree|notebooks|
 """The end of what a browser shows as the address of a server's pages."""
 
 
-@attrs.frozen(kw_only=True)
-class Server:
+class Server(Struct, frozen=True, kw_only=True):
     """A Jupyter Server, a user's server of a JupyterHub, or a gateway."""
 
     url: str
     """Without a query, with a slash at its end."""
     name: str = ""
     """What the user calls it; empty where only the URL is known."""
-    secret: Secret = attrs.field(factory=Secret)
+    secret: Secret = field(default_factory=Secret)
     ca_file: str | None = None
     """Certificates of the authorities that may vouch for it; None for those of the system."""
     paths: folders.Pairs = ()

@@ -10,7 +10,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-import attrs
+from msgspec import Struct
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import ServerFailed
@@ -52,8 +52,7 @@ class Refused(ServerFailed):
     """A server lets nobody in with these credentials."""
 
 
-@attrs.frozen(kw_only=True)
-class RemoteKernel:
+class RemoteKernel(Struct, frozen=True, kw_only=True):
     """A kernel that runs on a server."""
 
     kernel_id: str

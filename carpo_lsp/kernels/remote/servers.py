@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import structs
 
 from carpo_lsp.errors import ServerFailed
 from carpo_lsp.kernels.offers import Offer, Offered, in_time
@@ -163,7 +163,7 @@ class Servers:
 
 def of_server(spec: Spec, server: Server) -> Spec:
     """A kernelspec as it is called here."""
-    return attrs.evolve(
+    return structs.replace(
         spec,
         name=f"{spec.name}@{server.title}",
         display_name=f"{spec.display_name} on {server.title}",

@@ -5,15 +5,14 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.connection import Exit
     from carpo_lsp.kernels.events import Cause
 
 
-@attrs.frozen
-class Why:
+class Why(Struct, frozen=True):
     """Why a kernel has the status it has, as far as there is anything to say."""
 
     reason: str | None = None

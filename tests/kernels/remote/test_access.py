@@ -7,11 +7,11 @@ import ssl
 import sys
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 import pytest_asyncio
 import trustme
 from jupyter_servers import JUPYTER, TOKEN, serving
+from msgspec import structs
 
 from carpo_lsp.errors import ServerFailed
 from carpo_lsp.frontend import Frontend
@@ -32,7 +32,7 @@ PASSWORD = "Zoë's pass word"  # noqa: S105 - of a test
 async def runs(server: Server) -> None:
     """The server lets us start a kernel and use it."""
     async with Frontend() as frontend:
-        frontend.manager.servers.name([attrs.evolve(server, name="it")])
+        frontend.manager.servers.name([structs.replace(server, name="it")])
         kernel_id = await frontend.attach_server("it", spec_name="fake")
         result = await frontend.execute_code(kernel_id, "result 2")
         assert [output["data"] for output in result.outputs] == [{"text/plain": "2"}]
@@ -120,25 +120,25 @@ async def test_a_password_and_a_private_authority(guarded: Server) -> None:
 
 
 async def test_a_wrong_password(guarded: Server) -> None:
-    wrong = attrs.evolve(guarded, secret=Secret(value="wrong", kind="password"))
+    wrong = structs.replace(guarded, secret=Secret(value="wrong", kind="password"))
     assert "it does not take the password" in await refusal(wrong)
 
 
 async def test_a_password_that_is_not_given(guarded: Server) -> None:
-    assert "give its token" in await refusal(attrs.evolve(guarded, secret=Secret()))
+    assert "give its token" in await refusal(structs.replace(guarded, secret=Secret()))
 
 
 async def test_a_certificate_of_nobody_known(guarded: Server, tmp_path: Path) -> None:
-    message = await refusal(attrs.evolve(guarded, ca_file=None))
+    message = await refusal(structs.replace(guarded, ca_file=None))
     assert "The certificate of it is not trusted" in message
     assert "caFile" in message
-    none = attrs.evolve(guarded, ca_file=str(tmp_path / "none.pem"))
+    none = structs.replace(guarded, ca_file=str(tmp_path / "none.pem"))
     assert "cannot be read: [Errno 2] No such file" in await refusal(none)
 
 
 async def test_a_url_above_the_base_url(guarded: Server) -> None:
     """As that of a hub, which is not the URL of a user's server."""
-    above = attrs.evolve(guarded, url=guarded.url.removesuffix("user/zoe/"), secret=Secret())
+    above = structs.replace(guarded, url=guarded.url.removesuffix("user/zoe/"), secret=Secret())
     assert "is no Jupyter server" in await refusal(above)
 
 

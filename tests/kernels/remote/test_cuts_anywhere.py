@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 from jupyter_servers import KINDS, Kind, Network, serving
+from msgspec import structs
 from support import DEADLINE, Events, check_order, text_of
 from test_cuts import caused, cut
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.parametrize(
 
 async def start(frontend: Frontend, server: Running, port: int) -> str:
     """A new kernel of a server, which is reached by a port."""
-    named = attrs.evolve(server.named, url=f"http://127.0.0.1:{port}/")
+    named = structs.replace(server.named, url=f"http://127.0.0.1:{port}/")
     frontend.manager.servers.name([named])
     return await frontend.attach_server(named.name, spec_name="python3")
 

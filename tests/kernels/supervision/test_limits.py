@@ -6,9 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 from jupyter_servers import JUPYTER, Network, serving
+from msgspec import structs
 from support import FAKE, Events, gone
 
 from carpo_lsp import Frontend
@@ -128,7 +128,7 @@ async def test_that_a_limit_cannot_be_held_is_said_once(tmp_path: Path) -> None:
     async with serving(JUPYTER, tmp_path) as server, Frontend() as frontend:
         async with Network(server.port) as network:
             url = f"http://127.0.0.1:{network.port}/"
-            frontend.manager.servers.name([attrs.evolve(server.named, url=url)])
+            frontend.manager.servers.name([structs.replace(server.named, url=url)])
             spec = frontend.find_spec(spec_name=f"python3@{JUPYTER.name}")
             options = StartOptions(limits=Limits(execution_seconds=3))
             kernel_id = frontend.begin_kernel(spec, options)
