@@ -16,23 +16,8 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from carpo_lsp import __version__, protocol
 from carpo_lsp.errors import InvalidParams
-from carpo_lsp.features import (
-    actions,
-    completion,
-    configuration,
-    definition,
-    hints,
-    hover,
-    kernels,
-    lenses,
-    resolve,
-    signature,
-    symbols,
-    sync,
-    variables,
-)
-from carpo_lsp.features.commands import COMMANDS, Commands
-from carpo_lsp.present import Presenter
+from carpo_lsp.features import capabilities
+from carpo_lsp.loading import without_collections
 from carpo_lsp.protocol import to_wire
 from carpo_lsp.wire.convert import describe, make_converter
 from carpo_lsp.wire.jsonrpc import (
@@ -42,9 +27,7 @@ from carpo_lsp.wire.jsonrpc import (
     Endpoint,
     RpcError,
 )
-from carpo_lsp.wire.push import Pusher
 from carpo_lsp.wire.transport import FrameParser, OnConnect, OnData
-from carpo_lsp.workspace.workspace import Workspace
 
 QUESTIONS: Final = frozenset(
     {
@@ -65,6 +48,7 @@ if TYPE_CHECKING:
     import cattrs
 
     from carpo_lsp.frontend import Frontend
+    from carpo_lsp.service import Service
     from carpo_lsp.wire.outbox import Outbox
 
 Handler: TypeAlias = Callable[..., Any]
@@ -84,37 +68,6 @@ _NOT_FOR_PYGLS = (
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS,
     types.WINDOW_WORK_DONE_PROGRESS_CANCEL,
 )
-
-_NOTEBOOKS = types.NotebookDocumentSyncOptions(
-    notebook_selector=[
-        types.NotebookDocumentFilterWithNotebook(
-            notebook="jupyter-notebook", cells=[types.NotebookCellLanguage(language="*")]
-        )
-    ]
-)
-
-FEATURES: dict[str, tuple[Handler, Any]] = {
-    types.TEXT_DOCUMENT_COMPLETION: (
-        completion.complete,
-        types.CompletionOptions(trigger_characters=completion.TRIGGERS, resolve_provider=True),
-    ),
-    types.COMPLETION_ITEM_RESOLVE: (resolve.resolve, None),
-    types.TEXT_DOCUMENT_HOVER: (hover.hover, types.HoverOptions()),
-    types.TEXT_DOCUMENT_SIGNATURE_HELP: (
-        signature.signature_help,
-        types.SignatureHelpOptions(trigger_characters=signature.TRIGGERS),
-    ),
-    types.TEXT_DOCUMENT_DEFINITION: (definition.definition, types.DefinitionOptions()),
-    types.WORKSPACE_SYMBOL: (variables.workspace_symbols, types.WorkspaceSymbolOptions()),
-    types.TEXT_DOCUMENT_INLAY_HINT: (hints.inlay_hints, types.InlayHintOptions()),
-    types.TEXT_DOCUMENT_CODE_LENS: (lenses.code_lenses, types.CodeLensOptions()),
-    types.TEXT_DOCUMENT_CODE_ACTION: (actions.code_actions, actions.OPTIONS),
-    types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (
-        symbols.document_symbols,
-        types.DocumentSymbolOptions(label="Cells"),
-    ),
-}
-"""What answers each request of LSP, from a workspace and params, and the options it declares."""
 
 
 class CarpoProtocol(LanguageServerProtocol):
@@ -274,7 +227,7 @@ class CarpoProtocol(LanguageServerProtocol):
 
 
 class CarpoServer(LanguageServer):
-    """A language server without handlers; `create_server` adds them.
+    """A language server without handlers, the way to one client; `create_server` adds them.
 
     `experimental` is what the InitializeResult holds under `capabilities.experimental`.
     """
@@ -310,6 +263,14 @@ class CarpoServer(LanguageServer):
         """What columns count: "utf-8", "utf-16" or "utf-32"; known from `initialize` on."""
         return types.PositionEncodingKind(self.workspace.position_encoding).value
 
+    def notify(self, method: str, params: Any) -> None:
+        """Send the client a notification."""
+        self.protocol.notify(method, params)
+
+    def request(self, method: str, params: Any) -> Future[Any]:
+        """Ask the client."""
+        return self.protocol.send_request(method, params)
+
     # pygls' decorators guess from a signature whether to pass the server as well; these never do.
 
     def add_request(self, method: str, handler: Handler, options: Any | None = None) -> None:
@@ -329,7 +290,7 @@ class CarpoServer(LanguageServer):
     def set_outbox(self, outbox: Outbox) -> None:
         """Send to this client from now on."""
         self._outbox = outbox
-        outbox.on_drain(self.on_drain)
+        outbox.on_drain(lambda: self.on_drain())
         self.protocol.endpoint.set_outbox(outbox)
 
     def connect(self, outbox: Outbox) -> OnData:
@@ -344,53 +305,62 @@ class CarpoServer(LanguageServer):
         return on_data
 
 
-def create_server(frontend: Frontend) -> CarpoServer:
-    """A server for one client, whose kernels are the frontend's; closing that is the caller's."""
+def create_server(open_frontend: Callable[[], Frontend]) -> CarpoServer:
+    """A server for one client, whose kernels are those of the frontend it opens, once, when the
+    client has said what it is; `shutdown` closes that, and the caller when there is none."""
     # It would log all settings that come with `initialize`, and there are tokens among them.
     logging.getLogger("pygls.protocol.language_server").setLevel(logging.WARNING)
-    server = CarpoServer("carpo-lsp", __version__, notebook_document_sync=_NOTEBOOKS)
+    server = CarpoServer("carpo-lsp", __version__, notebook_document_sync=capabilities.NOTEBOOKS)
     server.experimental = {"carpo": {"version": protocol.VERSION}}
-    workspace = Workspace(frontend)
-    pusher = Pusher(workspace, server.protocol.notify, lambda: server.congested)
-    server.on_drain = pusher.flush
-    frontend.subscribe(pusher.on_event)
-    presenter = Presenter(workspace)
-    frontend.subscribe(presenter.on_event)
-    workspace.on_edit = presenter.on_edit
-    workspace.on_clear = workspace.on_restored = presenter.on_clear
-    workspace.on_settings = presenter.on_settings
-
-    def initialize(params: types.InitializeParams) -> None:
-        sync.initialize(workspace, params, server.position_encoding)
-
-    def carpo(params_type: type[Any], function: Handler, params: Any) -> Any:
-        workspace.client.wants_notifications = True
-        return function(workspace, protocol.parse(params_type, params))
-
-    def cancel_progress(params: types.WorkDoneProgressCancelParams) -> None:
-        presenter.cancel_progress(params.token)
-
-    async def shutdown(_: None) -> None:
-        presenter.close()
-        workspace.restoring.close()
-        await frontend.close()
-
-    workspace.client.connect(server.protocol.notify, server.protocol.send_request)
-    if frontend.journal is not None:
-        frontend.journal.on_trouble = workspace.client.show_message
-    server.add_request(types.INITIALIZE, initialize)
-    server.add_request(types.SHUTDOWN, shutdown)
-    server.add_notification(types.WINDOW_WORK_DONE_PROGRESS_CANCEL, cancel_progress)
-    for method, function in (*sync.HANDLERS.items(), *configuration.HANDLERS.items()):
-        server.add_notification(method, functools.partial(function, workspace))
-    for method, (params_type, function) in kernels.HANDLERS.items():
-        server.add_request(method, functools.partial(carpo, params_type, function))
-    commands = Commands(workspace)
-    for name in COMMANDS:
-        server.add_command(f"carpo.{name}", functools.partial(commands.call, name))
-    for method, (function, options) in FEATURES.items():
-        server.add_request(method, functools.partial(function, workspace), options)
+    later = _Later(open_frontend, server)
+    server.add_request(types.INITIALIZE, later.initialize)
+    server.add_request(types.SHUTDOWN, later.shutdown)
+    for method, options in capabilities.REQUESTS.items():
+        server.add_request(method, functools.partial(later.answer, method), options)
+    for method in capabilities.NOTIFICATIONS:
+        server.add_notification(method, functools.partial(later.answer, method))
+    for method in protocol.PARAMS:
+        server.add_request(method, functools.partial(later.answer, method))
+    for name in capabilities.COMMANDS:
+        server.add_command(f"carpo.{name}", functools.partial(later.command, name))
     return server
+
+
+class _Later:
+    """What is loaded behind the answer to `initialize`, which an editor waits for before it does
+    anything else; or with the first message that needs it."""
+
+    def __init__(self, open_frontend: Callable[[], Frontend], server: CarpoServer) -> None:
+        self._open_frontend = open_frontend
+        self._server = server
+        self._params: types.InitializeParams | None = None
+        self._service: Service | None = None
+
+    def initialize(self, params: types.InitializeParams) -> None:
+        self._params = params
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._load)  # the next turn writes the answer
+
+    def answer(self, method: str, params: Any) -> Any:
+        return self._load().answer(method, params)
+
+    def command(self, name: str, *arguments: Any) -> None:
+        self._load().command(name, *arguments)
+
+    async def shutdown(self, _: None) -> None:
+        if self._service is not None:
+            await self._service.close()
+
+    def _load(self) -> Service:
+        if self._service is None:
+            assert self._params is not None, "nothing is answered before initialize"
+            with without_collections():
+                from carpo_lsp.service import Service
+
+                frontend = self._open_frontend()
+            encoding = self._server.position_encoding
+            self._service = Service(frontend, self._server, self._params, encoding)
+        return self._service
 
 
 async def serve(server: CarpoServer, transport: Transport) -> int:

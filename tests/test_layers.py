@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 ROOT = "carpo_lsp"
 
 LAYERS = (
-    ("deadlines", "errors", "files", "jsontext", "protocol", "structure"),
+    ("deadlines", "errors", "files", "jsontext", "loading", "protocol", "structure"),
     ("kernels",),
     ("documents",),
     ("journal",),
     ("choice", "features", "frontend", "handle", "notebooks", "workspace"),
-    ("present", "server", "wire"),
+    ("present", "server", "service", "wire"),
     ("__main__", "cli"),
 )
 """The modules and packages of the top, from the lowest layer to the highest."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import logging
 import os
 import re
@@ -17,10 +16,13 @@ import click
 from carpo_lsp.cli import logs
 from carpo_lsp.cli.errors import UserError
 from carpo_lsp.cli.heap import return_large_blocks
+from carpo_lsp.loading import without_collections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from carpo_lsp.cli.signals import Lifetime
+    from carpo_lsp.frontend import Frontend
     from carpo_lsp.server import Transport
     from carpo_lsp.wire.traffic import TrafficLog
 
@@ -138,7 +140,6 @@ def start_server(
         raise UserError("--token-file is for --tcp alone.")
     logs.configure(log_level, log_file)
     _raise_file_limit()
-    return_large_blocks()
     transport: Transport = serve_stdio
     place = "stdio"
     if tcp is not None:
@@ -160,31 +161,16 @@ def _on_tcp(host: str, port: int, token_file: Path | None) -> Transport:
     return functools.partial(serve_tcp, host=host, port=port, token=token, tell_token=is_new)
 
 
-@contextlib.contextmanager
-def _without_collections() -> Iterator[None]:
-    """What is made meanwhile stays: it is not searched for garbage, neither now, which would be a
-    tenth of a start, nor in any collection to come."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 async def _serve(transport: Transport, trace: Path | None) -> int:
-    with _without_collections():
+    with without_collections():
         from carpo_lsp import server as lsp
         from carpo_lsp.cli.signals import Lifetime
-        from carpo_lsp.frontend import Frontend
-        from carpo_lsp.journal.journal import Journal
 
-    journal = Journal()
-    frontend = Frontend(journal=journal)
+    lifetime = Lifetime()
     code = None
     with contextlib.ExitStack() as stack:
-        async with Lifetime(frontend) as lifetime:
-            server = lsp.create_server(frontend)
+        async with lifetime:
+            server = lsp.create_server(functools.partial(_open_frontend, lifetime))
             if trace is not None:
                 traffic = _open_trace(trace)
                 stack.callback(traffic.close)
@@ -192,10 +178,20 @@ async def _serve(transport: Transport, trace: Path | None) -> int:
             code = await lsp.serve(server, transport)
     if code is None:
         code = lifetime.exit_code
-    if journal.stalled:  # Python would wait for the thread that waits for the disk
-        logging.shutdown()
+    journal = lifetime.frontend.journal if lifetime.frontend is not None else None
+    if journal is not None and journal.stalled:  # Python would wait for its thread, and that for
+        logging.shutdown()  # the disk
         os._exit(code)
     return code
+
+
+def _open_frontend(lifetime: Lifetime) -> Frontend:
+    from carpo_lsp.frontend import Frontend
+    from carpo_lsp.journal.journal import Journal
+
+    return_large_blocks()
+    lifetime.frontend = Frontend(journal=Journal())
+    return lifetime.frontend
 
 
 def _open_trace(path: Path) -> TrafficLog:

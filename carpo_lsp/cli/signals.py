@@ -24,17 +24,19 @@ HURRIED: Final = 1.0
 
 
 class Lifetime:
-    """Closes a Frontend at its end. Until then, a signal cancels the task that entered it; the
-    block ends, and `exit_code` tells. A signal while the kernels end kills them, and the process
-    exits at once.
+    """Closes the Frontend, when there is one, at its end. Until then a signal cancels the task that
+    entered it; the block ends, and `exit_code` tells. A signal while the kernels end kills them,
+    and the process exits at once.
 
     `take_interrupt` is asked first on SIGINT; the signal is done with when it returns True.
     """
 
     def __init__(
-        self, frontend: Frontend, take_interrupt: Callable[[], bool] | None = None
+        self,
+        frontend: Frontend | None = None,
+        take_interrupt: Callable[[], bool] | None = None,
     ) -> None:
-        self._frontend = frontend
+        self.frontend = frontend
         self._take_interrupt = take_interrupt
         self._signal: int | None = None
         self._task: asyncio.Task[object] | None = None
@@ -62,7 +64,8 @@ class Lifetime:
         stopped = self._signal is not None and isinstance(error, asyncio.CancelledError)
         if stopped and task is not None:
             task.uncancel()
-        await (self._frontend.close() if error is None else self._frontend.close(HURRIED))
+        if self.frontend is not None:
+            await (self.frontend.close() if error is None else self.frontend.close(HURRIED))
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.remove_signal_handler(number)
@@ -78,15 +81,20 @@ class Lifetime:
         self._task.cancel()
 
     def _end_at_once(self, number: signal.Signals) -> NoReturn:
-        from carpo_lsp.kernels import process
-
         log.info("ending at once on %s", number.name)
-        kernels = self._frontend.list_kernels()
-        kept = [kernel.pid for kernel in kernels if kernel.kept and kernel.pid is not None]
-        process.kill_all(process.descendants(os.getpid(), kept))
-        for kernel in kernels:
-            if kernel.owned and not kernel.kept and kernel.connection_file:
-                # Holds the key of a kernel that is gone; another cleaner may have been here.
-                with contextlib.suppress(OSError):
-                    os.unlink(kernel.connection_file)
+        if self.frontend is not None:
+            _kill_all(self.frontend)
         os._exit(128 + number)
+
+
+def _kill_all(frontend: Frontend) -> None:
+    from carpo_lsp.kernels import process
+
+    kernels = frontend.list_kernels()
+    kept = [kernel.pid for kernel in kernels if kernel.kept and kernel.pid is not None]
+    process.kill_all(process.descendants(os.getpid(), kept))
+    for kernel in kernels:
+        if kernel.owned and not kernel.kept and kernel.connection_file:
+            # Holds the key of a kernel that is gone; another cleaner may have been here.
+            with contextlib.suppress(OSError):
+                os.unlink(kernel.connection_file)

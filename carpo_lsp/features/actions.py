@@ -12,6 +12,21 @@ from msgspec import Struct
 
 from carpo_lsp.documents.markdown import is_prose
 from carpo_lsp.documents.positions import Position, Range
+from carpo_lsp.features.action_kinds import (
+    ANSWER,
+    CLEAR,
+    INTERRUPT,
+    RESTART,
+    RUN_ABOVE,
+    RUN_ALL,
+    RUN_AND_ADVANCE,
+    RUN_BELOW,
+    RUN_CELL,
+    RUN_SELECTION,
+    RUN_STATEMENT,
+    SELECT,
+    SHOW,
+)
 from carpo_lsp.features.selected_code import (
     has_code,
     has_code_cell_above,
@@ -26,39 +41,6 @@ if TYPE_CHECKING:
     from carpo_lsp.documents.document import Document
     from carpo_lsp.kernels.state import KernelState
     from carpo_lsp.workspace.workspace import Workspace
-
-ANSWER: Final = "carpo.input.answer"
-RUN_CELL: Final = "carpo.run.cell"
-# Not below `carpo.run.cell`: a key bound to that kind is to find one action.
-RUN_AND_ADVANCE: Final = "carpo.run.cellAndAdvance"
-RUN_STATEMENT: Final = "carpo.run.statement"
-RUN_SELECTION: Final = "carpo.run.selection"
-RUN_ABOVE: Final = "carpo.run.above"
-RUN_BELOW: Final = "carpo.run.below"
-RUN_ALL: Final = "carpo.run.all"
-INTERRUPT: Final = "carpo.kernel.interrupt"
-RESTART: Final = "carpo.kernel.restart"
-SELECT: Final = "carpo.kernel.select"
-SHOW: Final = "carpo.output.show"
-CLEAR: Final = "carpo.output.clear"
-
-KINDS: Final = (
-    RUN_CELL,
-    RUN_AND_ADVANCE,
-    RUN_STATEMENT,
-    RUN_SELECTION,
-    RUN_ABOVE,
-    RUN_BELOW,
-    RUN_ALL,
-    INTERRUPT,
-    RESTART,
-    SELECT,
-    ANSWER,
-    SHOW,
-    CLEAR,
-)
-
-OPTIONS: Final = types.CodeActionOptions(code_action_kinds=list(KINDS), resolve_provider=False)
 
 SELECTS_ITS_CURSOR: Final = frozenset({"helix"})
 """Clients, by name, whose cursor is a selection of one character."""

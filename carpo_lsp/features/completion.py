@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRIGGERS: Final = (".", "$", "@", ":", "%", "/")
-
 TYPES: Final = "_jupyter_types_experimental"
 
 KINDS: Final = {

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from carpo_lsp.workspace.client import Client
     from carpo_lsp.workspace.workspace import Workspace
 
-TRIGGERS: Final = ("(", ",")
-
 USAGES: Final = 10
 """Forms of one function that are offered; R's help pages may name dozens."""
 

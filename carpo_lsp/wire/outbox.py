@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import tempfile
 from collections import deque
 from typing import IO, TYPE_CHECKING, cast
 
@@ -46,6 +45,8 @@ class _Overflow:
 
     def append(self, *parts: bytes) -> _Extent:
         if self._file is None:
+            import tempfile  # a client is seldom so slow
+
             self._file = tempfile.TemporaryFile(buffering=0, dir=self._directory)
             self._fd = self._file.fileno()
         start = end = self._end

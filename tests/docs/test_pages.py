@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from carpo_lsp import protocol
-from carpo_lsp.features.actions import KINDS
+from carpo_lsp.features.action_kinds import KINDS
 from carpo_lsp.features.commands import COMMANDS
 from carpo_lsp.workspace import settings
 

@@ -41,7 +41,7 @@ def census(_: Any) -> dict[str, Any]:
 async def main() -> int:
     frontend = Frontend(journal=Journal())
     async with Lifetime(frontend):
-        server = create_server(frontend)
+        server = create_server(lambda: frontend)
         server.add_request("test/census", census)
         return await serve(server, serve_stdio)
     return 1

@@ -7,7 +7,9 @@ from lsprotocol import types
 from lsprotocol.converters import get_converter
 
 from carpo_lsp.documents.positions import Position
-from carpo_lsp.features.actions import KINDS, OPTIONS, code_actions
+from carpo_lsp.features import capabilities
+from carpo_lsp.features.action_kinds import KINDS
+from carpo_lsp.features.actions import code_actions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -279,5 +281,6 @@ async def test_a_long_answer_is_shown_in_part(bench: Scripted) -> None:
 
 
 def test_all_kinds_are_declared() -> None:
-    assert OPTIONS.code_action_kinds == list(KINDS)
-    assert OPTIONS.resolve_provider is False
+    options = capabilities.REQUESTS[types.TEXT_DOCUMENT_CODE_ACTION]
+    assert options.code_action_kinds == list(KINDS)
+    assert options.resolve_provider is False

@@ -8,10 +8,10 @@ import pytest
 from lsprotocol import types
 from messages import notifications, requests
 
-from carpo_lsp.features import configuration, sync
-from carpo_lsp.features.commands import COMMANDS
+from carpo_lsp.features import capabilities, commands, kernels
+from carpo_lsp.features.capabilities import COMMANDS
 from carpo_lsp.protocol import PARAMS
-from carpo_lsp.server import FEATURES
+from carpo_lsp.service import FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +66,16 @@ WRONG: dict[type, list[Any]] = {
 
 
 async def test_the_tables_have_every_method() -> None:
-    assert set(STANDARD) == {*FEATURES, types.WORKSPACE_EXECUTE_COMMAND}
+    assert set(STANDARD) == {*capabilities.REQUESTS, types.WORKSPACE_EXECUTE_COMMAND}
     assert set(REQUESTS) - set(STANDARD) == set(PARAMS)
-    ours = {*sync.HANDLERS, *configuration.HANDLERS, types.WINDOW_WORK_DONE_PROGRESS_CANCEL}
-    assert ours - {types.INITIALIZED} <= set(NOTIFICATIONS)
+    assert {*capabilities.NOTIFICATIONS} - {types.INITIALIZED} <= set(NOTIFICATIONS)
+
+
+async def test_what_is_declared_is_what_there_is() -> None:
+    declared = {*capabilities.REQUESTS, *capabilities.NOTIFICATIONS}
+    assert declared == {*FEATURES, types.WINDOW_WORK_DONE_PROGRESS_CANCEL}
+    assert set(kernels.HANDLERS) == set(PARAMS)
+    assert set(COMMANDS) == set(commands.COMMANDS)
 
 
 @pytest.mark.parametrize("method", STANDARD)
