@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 INTERVAL: Final = 1 / 50
 """Seconds between two sendings of stream text; what is printed in between is sent as one."""
 
+LARGE: Final = 512 * 1024
+"""Characters of stream text that are sent without a wait: more would come as a file, or take long
+to read in one piece."""
+
 MOST_PENDING: Final = 1000
 """Texts that wait in memory for a slow client at the most."""
 
@@ -77,6 +81,7 @@ class Pusher:
         self._turn: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._urgent = False
+        self._large = False
         self._last_sent = 0.0
         self._held: list[Event | _Text] = []
         self._journal: asyncio.Future[None] | None = None
@@ -101,7 +106,7 @@ class Pusher:
             return  # the rest follows that
         pending, self._pending = self._pending, []
         self._open.clear()
-        self._urgent = False
+        self._urgent = self._large = False
         if not self._hold(pending):
             self._send_all(pending)
 
@@ -160,6 +165,7 @@ class Pusher:
             # Streams that alternate cannot be joined; the outbox keeps on disk what is too much.
             self._urgent = self._urgent or len(self._pending) >= MOST_PENDING
         waiting.text.append(text)
+        self._large = self._large or waiting.text.size >= LARGE
 
     def _schedule(self) -> None:
         if self._turn is not None:
@@ -168,13 +174,18 @@ class Pusher:
         if self._urgent:
             self._cancel()
             self._turn = loop.call_soon(self.flush)
-        elif self._timer is None and not self._congested():
+        elif self._congested():
+            return  # `flush` is called when the client has caught up
+        elif self._large:
+            self._cancel()
+            self._turn = loop.call_soon(self._on_timer)
+        elif self._timer is None:
             due = max(0.0, self._last_sent + INTERVAL - loop.time())
             self._timer = loop.call_later(due, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
-        if not self._congested():  # else `flush` is called when the client has caught up
+        self._turn = self._timer = None
+        if self._urgent or not self._congested():  # else `flush` is called by the client's pace
             self.flush()
 
     def _cancel(self) -> None:

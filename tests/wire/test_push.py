@@ -13,7 +13,7 @@ from support import DEADLINE
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.journal.journal import Journal
 from carpo_lsp.kernels.events import OutputChanged, StateChanged
-from carpo_lsp.wire.push import Pusher
+from carpo_lsp.wire.push import LARGE, Pusher
 from carpo_lsp.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -168,6 +168,22 @@ async def test_text_waits_for_a_slow_client_and_the_rest_does_not(client: Client
     client.congested = False
     client.pusher.flush()
     assert client.texts[-1] == "y"
+
+
+async def test_much_text_does_not_wait_for_its_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In that it would become a file, which is slower for both sides."""
+    monkeypatch.setattr("carpo_lsp.wire.push.INTERVAL", 1000.0)
+    client.tell(text("first"))
+    await client.until(lambda: client.texts)
+    client.tell(text("a"), text("b" * LARGE))
+    await client.until(lambda: len(client.texts) == 2)
+    client.congested = True
+    client.tell(text("c" * LARGE))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert client.texts == ["first", "a" + "b" * LARGE]
 
 
 async def test_text_beyond_the_limit_waits_in_a_file(client: Client) -> None:
