@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from carpo_lsp.deadlines import Deadline
+from carpo_lsp.deadlines import Deadline, Timer
 from carpo_lsp.kernels.messages import Message, Request
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ QUIET: Final = 1.0
 
 INTERRUPTED: Final = 5.0
 """The same for one that has been interrupted and shows no sign of an end."""
+
+LOOKS: Final = 4
+"""How often in that time it is looked at whether there was a word. In a flood each message is one,
+and a task that woke for each would cost more than to read it."""
 
 SILENCE: Final = 60.0
 """Seconds to wait for a kernel that answers nothing at all."""
@@ -45,7 +49,7 @@ class Probe:
         self._send = send
         self._give_up = give_up
         self._request = Request("shell", "kernel_info_request", {})
-        self._heard = asyncio.Event()
+        self._heard = False
         self._replied = False
         self._published = False
         self._answered = asyncio.Event()
@@ -57,7 +61,7 @@ class Probe:
 
     def hear(self) -> None:
         """The kernel has sent something of the execution."""
-        self._heard.set()
+        self._heard = True
 
     def take(self, message: Message) -> bool:
         """Take a message if it answers the question."""
@@ -92,11 +96,14 @@ class Probe:
 
     async def _quiet(self, *, answered: bool = False) -> None:
         """Wait until the execution has not been heard of for long enough."""
-        try:
-            while True:
-                self._heard.clear()
-                patient = not answered and not self._execution.half_done
-                async with Deadline(INTERRUPTED if patient else QUIET):
-                    await self._heard.wait()
-        except TimeoutError:
-            return
+        silent = 0
+        while silent < LOOKS:
+            self._heard = False
+            patient = not answered and not self._execution.half_done
+            over = asyncio.Event()
+            timer = Timer((INTERRUPTED if patient else QUIET) / LOOKS, over.set)
+            try:
+                await over.wait()
+            finally:
+                timer.cancel()
+            silent = 0 if self._heard else silent + 1
