@@ -417,6 +417,8 @@ async def test_clear_output(running: Running) -> None:
 async def test_a_question_behind_code_is_answered_after_it(running: Running) -> None:
     """What `kernels/probe.py` builds on."""
     frontend, events = running.frontend, running.events
+    # The end of a kernel's first code waits for what it may say late.
+    await frontend.execute_code(running.kernel_id, running.language.result)
     handle = frontend.execute_code(running.kernel_id, running.language.sleep)
     await events.until(
         lambda event: isinstance(event, OutputChanged) and event.execution_id == handle.execution_id
