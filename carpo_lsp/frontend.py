@@ -293,7 +293,7 @@ class Frontend:
         """The kernels that run on this machine, be they of another carpo or of other programs."""
         from carpo_lsp.kernels.elsewhere.census import census
 
-        return await census(self.manager.registry, self.manager.context)
+        return await census(self.manager.registry)
 
     async def list_running(self) -> list[Resident]:
         """These, and those of the Jupyter servers and of the hosts in the user's settings."""

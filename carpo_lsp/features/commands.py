@@ -40,6 +40,13 @@ class Commands:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def close(self) -> None:
+        """Nobody waits for what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def _finish(self, waiting: Coroutine[Any, Any, None]) -> None:
         try:
             await waiting

@@ -135,14 +135,13 @@ class Channels:
                         await self._arrived.wait()
 
     def close(self) -> None:
-        """Close all sockets; safe more than once, and after the end of their context."""
+        """Close all sockets; safe more than once."""
         if self._stdin is not None:
             self._stdin.close()
         sockets, self._sockets = self._sockets, {}
         for socket in sockets.values():
-            if not socket.closed:
-                self._loop.remove_reader(socket.fileno())
-                socket.close()
+            self._loop.remove_reader(socket.fileno())
+            socket.close()
 
 
 class _Peer:

@@ -221,7 +221,7 @@ class KernelManager:
         from carpo_lsp.kernels.elsewhere.existing import find_connection_file
 
         kept = [entry.connection_file for entry in self.registry.entries() if entry.alive]
-        return await find_connection_file(name, self.context, kept)
+        return await find_connection_file(name, kept)
 
     def attach(self, connection_file: str) -> KernelState:
         """Begin to talk to a kernel that somebody else started, by its connection file.

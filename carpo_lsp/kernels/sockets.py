@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from carpo_lsp.kernels.messages import Channel
 
@@ -20,6 +21,17 @@ SOCKET_TYPES: Final[dict[Channel, int]] = {
 
 RETRY: Final = 20
 """Milliseconds between attempts to connect, while the kernel starts. ZeroMQ's 100 add up."""
+
+
+@contextlib.contextmanager
+def own_context() -> Iterator[zmq.Context[Any]]:
+    """A ZeroMQ context for a look at kernels. It may go on when a manager ends, and with it the
+    context of that and every socket in it."""
+    context: zmq.Context[Any] = zmq.Context()
+    try:
+        yield context
+    finally:
+        context.destroy(linger=0)
 
 
 def open_socket(

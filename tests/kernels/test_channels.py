@@ -169,13 +169,3 @@ async def test_output_is_held_back_in_the_kernel(context: zmq.Context[Any], tmp_
     finally:
         channels.close()
         publisher.close()
-
-
-async def test_they_may_be_closed_after_their_context(tmp_path: Path) -> None:
-    """As when a server ends while it looks for kernels."""
-    context = zmq.Context()
-    kernel = Publisher(context, tmp_path)
-    channels = Channels(context, kernel.info, lambda message: None)
-    kernel.close()
-    context.destroy(linger=0)
-    channels.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import zmq
 from jupyter_client.manager import AsyncKernelManager
 from plugin_components import program
 from support import DEADLINE, FAKE
@@ -107,7 +109,7 @@ async def test_what_runs_and_what_it_does(
         pass
     client.stop_channels()
     fake = await frontend.start_kernel(str(FAKE))
-    found = {path: glance for path, _, glance in await running(frontend.manager.context)}
+    found = {path: glance for path, _, glance in await running()}
     assert {path: glance.state for path, glance in found.items()} == {
         idle.connection_file: "idle",
         busy.connection_file: "busy",
@@ -115,6 +117,29 @@ async def test_what_runs_and_what_it_does(
     }
     for glance in found.values():
         assert glance.info["language_info"]["name"]
+
+
+async def test_a_look_may_outlive_its_frontend(runtime_dir: Path) -> None:
+    """What it leaves must not be in the way of the next on the same loop."""
+    os.mkdir(runtime_dir, mode=0o700)
+    with zmq.Context() as context, contextlib.ExitStack() as stack:
+        mute = {port: stack.enter_context(context.socket(zmq.ROUTER)) for port in PORTS}
+        info: dict[str, Any] = {
+            port: socket.bind_to_random_port("tcp://127.0.0.1") for port, socket in mute.items()
+        }
+        info |= {"ip": "127.0.0.1", "transport": "tcp", "key": "", "kernel_name": "mute"}
+        (runtime_dir / "kernel-mute.json").write_text(json.dumps(info))
+        async with Frontend() as first:
+            look = asyncio.ensure_future(first.list_running())
+            async with asyncio.timeout(DEADLINE):
+                while not mute["shell_port"].poll(0):  # noqa: ASYNC110 - it belongs to no loop
+                    await asyncio.sleep(0.01)
+        assert not look.done()
+        async with Frontend() as second:
+            kernel_id = await second.start_kernel(str(FAKE))
+            assert (await second.execute_code(kernel_id, "print 1")).state == "ok"
+        look.cancel()
+        await asyncio.wait({look})
 
 
 async def test_a_kernel_started_by_jupyter_kernel(frontend: Frontend, runtime_dir: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 import psutil
@@ -23,8 +23,6 @@ from carpo_lsp.kernels.supervision.usage import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import zmq
 
     from carpo_lsp.kernels.kept.link import KeeperStatus
     from carpo_lsp.kernels.kept.registry import Entry, Registry
@@ -91,13 +89,13 @@ def remote_residents(offers: Iterable[Offer]) -> Iterator[Resident]:
             )
 
 
-async def census(registry: Registry, context: zmq.Context[Any]) -> list[Resident]:
+async def census(registry: Registry) -> list[Resident]:
     """The kernels of this user, kept ones first, then those of running servers of ours."""
     entries = tuple(registry.entries())
     kept = await asyncio.gather(*map(look_at, entries))
     served = dict(_served())
     known = {entry.connection_file for entry in entries}
-    found = await running(context, (path for path in served if path not in known))
+    found = await running(path for path in served if path not in known)
     processes = _by_argument()
     others = []
     for path, info, glance in found:

@@ -20,6 +20,7 @@ from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.elsewhere.attached import ANSWER, UNUSABLE, read_connection_file
 from carpo_lsp.kernels.messages import Request
+from carpo_lsp.kernels.sockets import own_context
 from carpo_lsp.kernels.supervision.heartbeat import PORT, is_there
 
 if TYPE_CHECKING:
@@ -50,9 +51,7 @@ class Glance(Struct, frozen=True):
     """Content of its kernel_info_reply; empty where it gives none."""
 
 
-async def find_connection_file(
-    name: str | None, context: zmq.Context[Any], others: Iterable[str] = ()
-) -> str:
+async def find_connection_file(name: str | None, others: Iterable[str] = ()) -> str:
     """The path of the connection file that a name means.
 
     None or `newest` is that of the kernel which was started last, of those in Jupyter's runtime
@@ -64,11 +63,12 @@ async def find_connection_file(
         return path
     newest = name is None or name == NEWEST or glob.has_magic(name)
     found: list[str] = []
-    for path in _matching(name, others):
-        if await _runs(path, context):
-            found.append(path)
-            if newest:
-                break
+    with own_context() as context:
+        for path in _matching(name, others):
+            if await _runs(path, context):
+                found.append(path)
+                if newest:
+                    break
     if not found:
         which = "" if name is None or name == NEWEST else f" whose id fits {name!r}"
         raise KernelStartFailed(
@@ -109,9 +109,7 @@ def _matching(name: str | None, others: Iterable[str] = ()) -> list[str]:
     return _by_age(found)
 
 
-async def running(
-    context: zmq.Context[Any], others: Iterable[str] = ()
-) -> list[tuple[str, dict[str, Any], Glance]]:
+async def running(others: Iterable[str] = ()) -> list[tuple[str, dict[str, Any], Glance]]:
     """The kernels that run and have their connection files in Jupyter's runtime folder, or are
     `others`, the newest first: the paths of the files, what is in them, and what the kernels tell.
     """
@@ -122,11 +120,13 @@ async def running(
             found.append((path, info))
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def look_in_turn(info: dict[str, Any]) -> Glance | None:
-        async with turn:
-            return await look(info, context)
+    with own_context() as context:
 
-    glances = await asyncio.gather(*(look_in_turn(info) for _, info in found))
+        async def look_in_turn(info: dict[str, Any]) -> Glance | None:
+            async with turn:
+                return await look(info, context)
+
+        glances = await asyncio.gather(*(look_in_turn(info) for _, info in found))
     return [
         (path, info, glance)
         for (path, info), glance in zip(found, glances, strict=True)
