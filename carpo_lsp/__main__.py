@@ -36,11 +36,17 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"carpo_lsp.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
+        if cmd_name in COMMANDS:
+            return _load(cmd_name)
+        for name in COMMANDS:  # click suggests one of those it has
+            self.add_command(_load(name))
+        return None
+
+
+def _load(name: str) -> click.Command:
+    module = importlib.import_module(f"carpo_lsp.cli.{COMMANDS[name]}")
+    command: click.Command = getattr(module, name)
+    return command
 
 
 @click.group(

@@ -339,7 +339,7 @@ class _Later:
     def initialize(self, params: types.InitializeParams) -> None:
         self._params = params
         loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._load)  # the next turn writes the answer
+        loop.call_soon(loop.call_soon, self._begin)  # the next turn writes the answer
 
     def answer(self, method: str, params: Any) -> Any:
         return self._load().answer(method, params)
@@ -350,6 +350,10 @@ class _Later:
     async def shutdown(self, _: None) -> None:
         if self._service is not None:
             await self._service.close()
+
+    def _begin(self) -> None:
+        if not self._server.protocol.shut_down:
+            self._load()
 
     def _load(self) -> Service:
         if self._service is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from carpo_lsp.frontend import Frontend
+
+log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[..., Any]
 
@@ -86,7 +89,11 @@ class Service:
         workspace.client.connect(link.notify, link.request)
         if frontend.journal is not None:
             frontend.journal.on_trouble = workspace.client.show_message
-        sync.initialize(workspace, params, encoding)
+        try:
+            sync.initialize(workspace, params, encoding)
+        except Exception:  # the client has its answer, and is served all the same
+            log.exception("What came with initialize cannot be used")
+            workspace.client.show_message("What came with initialize cannot be used; see the log.")
         self._handlers: dict[str, Handler] = {
             types.WINDOW_WORK_DONE_PROGRESS_CANCEL: self._cancel_progress
         }
@@ -107,6 +114,7 @@ class Service:
         """The client is gone, and all kernels are to end."""
         self._presenter.close()
         self._workspace.restoring.close()
+        await self._commands.close()
         await self._frontend.close()
 
     def _ours(self, params_type: type[Any], function: Handler, params: Any) -> Any:

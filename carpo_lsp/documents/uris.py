@@ -17,7 +17,7 @@ def path_of(uri: str) -> Path | None:
     A bare absolute path is taken for what it is.
     """
     if uri.startswith("/"):
-        return Path(uri)
+        return Path(uri) if "\0" not in uri else None
     scheme, colon, rest = uri.partition(":")
     if not colon or scheme.lower() != "file":
         return None
@@ -27,7 +27,9 @@ def path_of(uri: str) -> Path | None:
         if host.lower() not in ("", "localhost"):
             return None
     # "#" and "?" are part of the path: clients that mean something else by them send no file URI.
-    return Path(os.fsdecode(unquote_to_bytes(rest))) if rest.startswith("/") else None
+    path = os.fsdecode(unquote_to_bytes(rest))
+    # No system has a path with a null character; whoever looked at it would get a ValueError.
+    return Path(path) if path.startswith("/") and "\0" not in path else None
 
 
 def uri_of(path: str | os.PathLike[str]) -> str:

@@ -25,6 +25,7 @@ def refusal(program: Program, *args: str) -> str:
     ("args", "message"),
     [
         ("frobnicate", "No such command 'frobnicate'."),
+        ("serv", "No such command 'serv'. Did you mean 'serve'?"),
         ("--frob", "No such option '--frob'."),
         ("run --frob doc.py", "No such option '--frob'. See `carpo-lsp run --help`."),
         ("run", "Missing argument 'FILE...'."),

@@ -216,6 +216,43 @@ async def test_before_initialize_and_after_shutdown(spawn: Spawn) -> None:
     assert await client.process.wait() == 0
 
 
+async def test_all_that_a_client_has_to_say_in_one_piece(spawn: Spawn) -> None:
+    """It does not wait for the answer to initialize, behind which the server loads the rest."""
+    client = await spawn()
+    answers = [client.post("initialize", {"capabilities": {}})]
+    client.notify("initialized", {})
+    client.open("file:///w/a.py", "# %% one\n1\n")
+    document = {"textDocument": {"uri": "file:///w/a.py"}}
+    answers += [client.post("textDocument/documentSymbol", document), client.post("shutdown")]
+    client.notify("exit")
+    _, symbols, end = await asyncio.gather(*answers)
+    assert ([symbol["name"] for symbol in symbols], end) == (["one"], None)
+    assert await client.process.wait() == 0
+
+
+async def test_shutdown_right_behind_initialize(spawn: Spawn) -> None:
+    client = await spawn()
+    wrong = {"capabilities": {}, "initializationOptions": {"carpo": {"kernel": 5}}}
+    answers = [client.post("initialize", wrong), client.post("shutdown")]
+    client.notify("exit")
+    await asyncio.gather(*answers)
+    assert await client.process.wait() == 0
+    assert client.notes == [], "nobody listens any more"
+
+
+@pytest.mark.parametrize("uri", ["file:///%00a", "file:///%ff", "file://elsewhere/a", "nowhere:a"])
+async def test_a_folder_that_cannot_be_is_no_reason_to_serve_nobody(spawn: Spawn, uri: str) -> None:
+    client = await spawn()
+    folders = [{"uri": uri, "name": "it"}]
+    params = {"capabilities": {}, "rootUri": uri, "workspaceFolders": folders}
+    await client.request("initialize", params)
+    client.notify("initialized", {})
+    client.open("file:///w/a.py", "# %% one\n1\n")
+    document = {"textDocument": {"uri": "file:///w/a.py"}}
+    (symbol,) = await client.request("textDocument/documentSymbol", document)
+    assert symbol["name"] == "one"
+
+
 async def test_malformed_messages_are_answered_and_survived(spawn: Spawn) -> None:
     client = await spawn()
     await client.initialize()
