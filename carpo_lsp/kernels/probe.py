@@ -50,6 +50,8 @@ class Probe:
         self._give_up = give_up
         self._request = Request("shell", "kernel_info_request", {})
         self._heard = False
+        self._patient = False
+        self._look = asyncio.Event()
         self._replied = False
         self._published = False
         self._answered = asyncio.Event()
@@ -62,6 +64,8 @@ class Probe:
     def hear(self) -> None:
         """The kernel has sent something of the execution."""
         self._heard = True
+        if self._patient and self._execution.half_done:
+            self._look.set()  # there is less to wait for now
 
     def take(self, message: Message) -> bool:
         """Take a message if it answers the question."""
@@ -99,11 +103,11 @@ class Probe:
         silent = 0
         while silent < LOOKS:
             self._heard = False
-            patient = not answered and not self._execution.half_done
-            over = asyncio.Event()
-            timer = Timer((INTERRUPTED if patient else QUIET) / LOOKS, over.set)
+            self._patient = not answered and not self._execution.half_done
+            self._look.clear()
+            timer = Timer((INTERRUPTED if self._patient else QUIET) / LOOKS, self._look.set)
             try:
-                await over.wait()
+                await self._look.wait()
             finally:
                 timer.cancel()
             silent = 0 if self._heard else silent + 1
