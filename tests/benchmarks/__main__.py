@@ -94,7 +94,11 @@ async def run_all(chosen: Sequence[Row], labs: dict[str, Lab], rounds: int | Non
     click.echo("\n".join(table.head()))
     results = []
     for row in chosen:
-        result = await rows.run(row, labs, rounds)
+        try:
+            result = await rows.run(row, labs, rounds)
+        except rows.Late as error:
+            click.echo(f"| {row.name} | | | | | | | not measured: {error} |")
+            continue
         if result is not None:
             click.echo("\n".join(table.lines(result)))
             results.append(result)

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 TIMES = 10
 
-IDLE = 2.0
-"""Seconds over which the processor's use of an idle server is looked at."""
+SETTLING = 3.0
+"""Seconds after the last start in which a server still looks at what it has started."""
+
+IDLE = 10.0
+"""Seconds over which the processor's use of an idle server is looked at; the system counts in
+hundredths of a second."""
 
 STARTS = 10
 """Kernels that are started at the same time."""
@@ -55,6 +59,7 @@ async def _start(client: Client, count: int, spec: dict[str, str]) -> None:
 
 
 async def _idle(client: Client) -> float:
+    await asyncio.sleep(SETTLING)
     process = psutil.Process(client.process.pid)
     process.cpu_percent()
     await asyncio.sleep(IDLE)

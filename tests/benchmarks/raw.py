@@ -36,6 +36,7 @@ class RawKernel:
             socket = self._sockets[channel] = self._context.socket(kind)
             socket.linger = 0
             socket.rcvhwm = 0
+            socket.reconnect_ivl = 10  # milliseconds; a kernel that starts is not there yet
             if kind == zmq.SUB:
                 socket.subscribe(b"")
             if key := info.get("curve_publickey"):

@@ -24,6 +24,10 @@ Setup = Callable[["Lab"], AbstractAsyncContextManager[Subjects]]
 """Makes the subjects of a row ready, and clears up behind them."""
 
 
+class Late(Exception):
+    """What a row is about did not happen, since the machine is too slow for it now."""
+
+
 @attrs.frozen
 class Goal:
     """What a row is to reach: a figure of ours, compared with the limit's or with a number."""
@@ -123,8 +127,11 @@ async def run(row: Row, labs: Mapping[str, Lab], rounds: int | None = None) -> R
                 if number:  # the first round warms up
                     times[name] += values
     series = {name: Series(tuple(values)) for name, values in times.items()}
-    first = next(iter(labs.values()))
-    notes = first.take_notes()
+    taken = {label: lab.take_notes() for label, lab in labs.items()}
+    notes = taken[OURS]
+    for label, theirs in taken.items():
+        if label != OURS:
+            notes |= {f"{name} ({label})": value for name, value in theirs.items()}
     ours = series[OURS if len(labs) == 1 else next(iter(labs))]
     # Against another revision the ratio is what counts.
     verdicts = _judge(row.goals, ours, series[limit], notes) if len(labs) == 1 else ()
