@@ -132,6 +132,9 @@ class KernelManager:
         for name in STEPS:
             importlib.import_module(name)
             await asyncio.sleep(0)
+        from jupyter_client.provisioning.factory import KernelProvisionerFactory
+
+        KernelProvisionerFactory.instance()  # looks through all packages there are
 
     def start(self, spec: Spec, options: StartOptions = USUAL) -> KernelState:
         """Begin to start a kernel; `KernelState.wait_ready` tells how it went.

@@ -19,7 +19,7 @@ SOCKET_TYPES: Final[dict[Channel, int]] = {
     "stdin": zmq.DEALER,
 }
 
-RETRY: Final = 20
+RETRY: Final = 10
 """Milliseconds between attempts to connect, while the kernel starts. ZeroMQ's 100 add up."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, structs
@@ -82,7 +83,8 @@ class Pusher:
         self._timer: asyncio.TimerHandle | None = None
         self._urgent = False
         self._large = False
-        self._last_sent = 0.0
+        self._last_sent = -math.inf
+        """When stream text was, on the loop's clock."""
         self._held: list[Event | _Text] = []
         self._journal: asyncio.Future[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
@@ -145,9 +147,9 @@ class Pusher:
             self._schedule()
 
     def _send_all(self, items: list[Event | _Text]) -> None:
-        self._last_sent = asyncio.get_running_loop().time()
         for item in items:
             if isinstance(item, _Text):
+                self._last_sent = asyncio.get_running_loop().time()
                 item.text.close()
                 self._send(structs.replace(item.event, output=item.text.output()))
             else:

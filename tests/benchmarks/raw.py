@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -150,7 +149,6 @@ def started(folder: Path) -> Iterator[RawKernel]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
     )
     kernel = RawKernel(file)
     try:

@@ -170,6 +170,17 @@ async def test_text_waits_for_a_slow_client_and_the_rest_does_not(client: Client
     assert client.texts[-1] == "y"
 
 
+async def test_the_first_text_waits_for_nothing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time counts from other text, not from the state before it."""
+    monkeypatch.setattr("carpo_lsp.wire.push.INTERVAL", 1000.0)
+    client.tell(state("queued"), state("running"))
+    await client.until(lambda: len(client.sent) == 2)
+    client.tell(text("first"))
+    await client.until(lambda: client.texts)
+
+
 async def test_much_text_does_not_wait_for_its_time(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
