@@ -58,7 +58,7 @@ SHORT = 2
     help="Python of an environment with the peers; by default the one that "
     "tests/benchmarks/install_peers makes, if it is there.",
 )
-@click.option("--json", "file", type=click.Path(path_type=Path), help="Write all times to a file.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Where to write all times.")
 def main(
     words: Sequence[str],
     short: bool,
@@ -84,25 +84,36 @@ def main(
             labs[against] = Lab(source, folder)
         for lab in labs.values():
             lab.compile()
-        results = asyncio.run(run_all(chosen, labs, rounds or (SHORT if short else None)))
-    if file is not None:
-        file.write_text(table.to_json(results) + "\n")
+        rounds = rounds or (SHORT if short else None)
+        results, whole = asyncio.run(run_all(chosen, labs, rounds))
+    if file is None:
+        file = Path(tempfile.gettempdir()) / "carpo-benchmarks.json"
+    file.write_text(table.to_json(results) + "\n")
+    click.echo(f"\n{table.machine_line()} All times: {file}")
+    if not whole:
+        sys.exit(1)
 
 
-async def run_all(chosen: Sequence[Row], labs: dict[str, Lab], rounds: int | None) -> list[Result]:
-    """Run the rows and print each when it is there."""
+async def run_all(
+    chosen: Sequence[Row], labs: dict[str, Lab], rounds: int | None
+) -> tuple[list[Result], bool]:
+    """Run the rows and print each when it is there; and whether all could be measured."""
     click.echo("\n".join(table.head()))
     results = []
+    whole = True
     for row in chosen:
         try:
             result = await rows.run(row, labs, rounds)
-        except rows.Late as error:
-            click.echo(f"| {row.name} | | | | | | | not measured: {error} |")
+        except Exception as error:
+            click.echo(f"| {row.name} | | | | | | | not measured: {error!r} |")
+            for lab in labs.values():
+                lab.take_notes()
+            whole = False
             continue
         if result is not None:
             click.echo("\n".join(table.lines(result)))
             results.append(result)
-    return results
+    return results, whole
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks import raw
 from tests.benchmarks.lab import SERVERS, Client, Lab, timed
-from tests.benchmarks.rows import OURS, Goal, Late, Measure, Row, Subjects
+from tests.benchmarks.rows import OURS, Goal, Measure, Row, Subjects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -54,10 +54,10 @@ while True:
 BUSY = {"sleeps": "while True: time.sleep(0.01)", "computes": "while True: sum(range(10_000))"}
 
 
-def check_in_time(found: dict[str, Any]) -> None:
-    """Raises `Late` for the empty answer that a client gets when the kernel's is late."""
-    if not found["items"]:
-        raise Late("no completion has come in time")
+def check(found: Any, took: float) -> None:
+    """There is something in an answer, unless it came at the end of the budget: that is a time."""
+    items = found["items"] if isinstance(found, dict) else found
+    assert items or took >= 0.9 * BUDGET, "an empty answer in time"
 
 
 def complete_in(client: Client, uri: str, codes: tuple[str, ...]) -> Measure:
@@ -69,7 +69,7 @@ def complete_in(client: Client, uri: str, codes: tuple[str, ...]) -> Measure:
             line = number % len(codes)
             with timed(times):
                 found = await client.complete(uri, line, len(codes[line]))
-            check_in_time(found)
+            check(found, times[-1])
         return times
 
     return measure
@@ -161,7 +161,7 @@ async def burst(lab: Lab) -> AsyncIterator[Subjects]:
                     asked.append(client.post("textDocument/completion", _end_of(uri, text)))
                 with timed(times):
                     found = await asked[-1]
-                check_in_time(found)
+                check(found, times[-1])
                 await asyncio.gather(*asked)
                 lab.note("kernel requests", _requests(limit))
                 return times
@@ -217,7 +217,7 @@ async def _typing(client: Client, kernel_id: str, lines: int) -> Measure:
                         {"textDocument": document, "contentChanges": [change]},
                     )
                     found = await client.complete(uri, lines, start + len(text))
-                check_in_time(found)
+                check(found, times[-1])
         return times
 
     return measure
@@ -253,14 +253,15 @@ async def beside_a_flood(lab: Lab, flood: str) -> AsyncIterator[Subjects]:
             }
 
 
-STATIC = "import json\njson."
+STATIC = "import json\nimport math\njson.\nmath."
+"""Two modules take turns, as the objects do."""
 
 
 @contextlib.asynccontextmanager
 async def static(lab: Lab) -> AsyncIterator[Subjects]:
     """Completion of a module: from the kernel, and by servers that read source code."""
     async with lab.kernel() as (client, kernel), contextlib.AsyncExitStack() as stack:
-        await client.finish(kernel["kernelId"], "import json")
+        await client.finish(kernel["kernelId"], "import json, math")
         uri = await opened(client, kernel["kernelId"], "static", STATIC)
         subjects = {OURS: _complete_static(client, uri)}
         for name, program in SERVERS.items():
@@ -275,9 +276,10 @@ async def static(lab: Lab) -> AsyncIterator[Subjects]:
 def _complete_static(client: Client, uri: str) -> Measure:
     async def measure() -> list[float]:
         times: list[float] = []
-        for _ in range(TIMES):
+        for number in range(TIMES):
             with timed(times):
-                await client.complete(uri, 1, len("json."))
+                found = await client.complete(uri, 2 + number % 2, len("json."))
+            check(found, times[-1])
         return times
 
     return measure

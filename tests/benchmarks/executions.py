@@ -33,7 +33,7 @@ async def execute(lab: Lab) -> AsyncIterator[Subjects]:
         subjects = {
             OURS: _ours(client, kernel["kernelId"]),
             "raw": _raw(stack.enter_context(raw.attached(file))),
-            "jupyter_client": _blocking(stack.enter_context(_blocking_client(file))),
+            "jupyter_client": _blocking(stack.enter_context(blocking_client(file))),
         }
         if lab.program("jupyter-server"):  # comes with it
             there = await stack.enter_async_context(_script(str(lab.peers), str(KERNEL_CLIENT)))
@@ -68,7 +68,7 @@ def _raw(kernel: raw.RawKernel) -> Measure:
 
 
 @contextlib.contextmanager
-def _blocking_client(file: str) -> Iterator[BlockingKernelClient]:
+def blocking_client(file: str) -> Iterator[BlockingKernelClient]:
     client = BlockingKernelClient(connection_file=file)
     client.load_connection_file()
     client.start_channels()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lsp_clients import TERMINAL
 
 from tests.benchmarks import raw
+from tests.benchmarks.executions import blocking_client
 from tests.benchmarks.lab import MB, Client, Lab, Watch
 from tests.benchmarks.rows import OURS, Goal, Row, Subjects
 
@@ -90,8 +91,23 @@ def flood(code: str) -> Callable[[Lab], Any]:
                     sizes[who] = size
                     assert len(set(sizes.values())) == 1, f"something is missing: {sizes}"
 
+                async def blocking() -> list[float]:
+                    size = 0
+
+                    def on_output(message: dict[str, Any]) -> None:
+                        nonlocal size
+                        size += _size(message["content"])
+
+                    watch = Watch()
+                    peer.execute_interactive(code, output_hook=on_output, timeout=120)
+                    took = watch.ms
+                    # It lets ZeroMQ drop what comes faster than it reads.
+                    lab.note("jupyter_client lost, %", 100 * (1 - size / sizes[OURS]))
+                    return [took]
+
                 sizes: dict[str, int] = {}
-                yield {OURS: ours, "raw reader": reader}
+                with blocking_client(limit.connection_file) as peer:
+                    yield {OURS: ours, "raw reader": reader, "jupyter_client": blocking}
 
     return setup
 

@@ -27,6 +27,7 @@ class RawKernel:
     """A blocking client of a running kernel, by its connection file."""
 
     def __init__(self, connection_file: str) -> None:
+        self.connection_file = connection_file
         info = json.loads(Path(connection_file).read_text())
         self._context = zmq.Context()
         self._session = Session(key=info["key"].encode(), check_pid=False)

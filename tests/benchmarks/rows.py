@@ -24,10 +24,6 @@ Setup = Callable[["Lab"], AbstractAsyncContextManager[Subjects]]
 """Makes the subjects of a row ready, and clears up behind them."""
 
 
-class Late(Exception):
-    """What a row is about did not happen, since the machine is too slow for it now."""
-
-
 @attrs.frozen
 class Goal:
     """What a row is to reach: a figure of ours, compared with the limit's or with a number."""

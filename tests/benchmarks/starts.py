@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.manager import start_new_kernel
 
 from tests.benchmarks import raw
 from tests.benchmarks.lab import SERVERS, Lab, Watch
@@ -66,7 +69,23 @@ async def cold_run(lab: Lab) -> AsyncIterator[Subjects]:
                     return [watch.ms]
         raise AssertionError("the raw kernel has printed nothing")
 
-    yield {OURS: ours, "raw start": limit}
+    async def blocking() -> list[float]:
+        watch = Watch()
+        first = asyncio.get_running_loop().create_future()
+
+        def on_output(message: dict[str, Any]) -> None:
+            if message["msg_type"] == "stream" and not first.done():
+                first.set_result(watch.ms)
+
+        manager, client = start_new_kernel(
+            kernel_name="python3", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        client.execute_interactive(FIRST, output_hook=on_output, timeout=60)
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        return [first.result()]
+
+    yield {OURS: ours, "raw start": limit, "jupyter_client": blocking}
 
 
 ROWS = (

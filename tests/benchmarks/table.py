@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,15 +68,37 @@ def to_json(results: Iterable[Result]) -> str:
     return json.dumps({"machine": machine(), "rows": rows}, indent=1)
 
 
+def machine_line() -> str:
+    """The machine, in a sentence."""
+    what = machine()
+    versions = ", ".join(f"{name} {number}" for name, number in what["versions"].items())
+    return (
+        f"{what['cores']} cores ({what['processor']}), {what['memory']} GB, {what['system']}, "
+        f"Python {what['python']}, {versions}; load {what['load']:.1f}."
+    )
+
+
 def machine() -> dict[str, Any]:
     """What the numbers depend on."""
     return {
         "cores": os.cpu_count(),
+        "processor": _processor(),
+        "memory": round(psutil.virtual_memory().total / 1e9),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in VERSIONS},
         "load": os.getloadavg()[0],
     }
+
+
+def _processor() -> str:
+    """What Linux calls it; elsewhere what Python does."""
+    try:
+        described = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    found = re.search(r"^model name\s*:\s*(.+)$", described, re.MULTILINE)
+    return found[1] if found else platform.processor()
 
 
 def _ms(value: float) -> str:
