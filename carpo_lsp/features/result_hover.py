@@ -38,10 +38,31 @@ def result_hover(
 ) -> types.Hover | None:
     """The outputs of the cell whose marker, fence or last line of code is at a position, or of the
     statement that was run and ends there; None where nothing was run or shown."""
+    if not _may_be_at(workspace, document, position.line):
+        return None
     for each in reversed(shown(workspace, document)):
         if _is_at(each, position.line):
             return _hover(workspace, document, each)
     return None
+
+
+def _may_be_at(workspace: Workspace, document: Document, line: int) -> bool:
+    """Whether it is worth to find all that is shown, which takes milliseconds where a thousand
+    cells have been run; most hovers are inside code."""
+    cell = document.cell_at(line)
+    if cell is not None and cell.kind == "code":
+        inside = cell.code_start <= line < cell.code_end
+        if not inside or line == document.code_range(cell).end.line:
+            return True
+    records = workspace.frontend.transcript.records()
+    places = (workspace.place(record.execution_id) for record in records)
+    return any(
+        place is not None
+        and place.range is not None
+        and place.range.end.line == line
+        and place.uri == document.uri
+        for place in places
+    )
 
 
 def _is_at(each: Shown, line: int) -> bool:
