@@ -430,7 +430,7 @@ def main(kind: type[Kernel] = Kernel) -> None:
     if flags.ignore_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if flags.hold is not None:
-        with open(flags.hold, "rb") as gate:
+        with open(flags.hold, "rb", buffering=0) as gate:  # what is not its own is for the next
             gate.read(1)
     kernel = kind(flags)
     # The handler runs when the poll returns, which only the wakeup descriptor makes it do.
