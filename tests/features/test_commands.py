@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import attrs
@@ -129,6 +130,28 @@ async def test_a_hint_is_told_with_what_went_wrong(bench: Scripted) -> None:
         "The document has no kernel, and by carpo.kernel.start a run starts none.\n"
         "Hint: start one with the command carpo.selectKernel"
     ]
+
+
+async def test_what_is_under_way_ends_with_the_client(
+    bench: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the kernels do, whose sockets it may be using."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setitem(COMMANDS, "interrupt", lambda workspace, arguments: wait())
+    commands = Commands(bench.workspace)
+    commands.call("interrupt")
+    await begun.wait()
+    await commands.close()
+    assert ended.is_set()
+    assert bench.messages == []
 
 
 async def test_runs_what_is_on_the_screen(bench: Scripted) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from support import FAKE, Events, text_of
+from support import DEADLINE, FAKE, Events, text_of
 
 from carpo_lsp.errors import ExecutionNotFound, KernelExists, NoInputPending
 from carpo_lsp.frontend import Frontend
@@ -111,10 +111,13 @@ async def test_an_interrupted_kernel_that_never_replies(
     frontend: Frontend, events: Events, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe, "QUIET", 0.01)
+    # It is idle then, and there is no sign to be waited for with so much patience.
+    monkeypatch.setattr(probe, "INTERRUPTED", 1000.0)
     handle = frontend.execute_code(kernel, f"no-reply\n{SLEEP}")
     await events.until_text("asleep")
     await frontend.interrupt(kernel)
-    assert (await handle).state == "aborted"
+    async with asyncio.timeout(DEADLINE):
+        assert (await handle).state == "aborted"
     assert await works(frontend, kernel)
 
 

@@ -23,6 +23,16 @@ LATER = {
 """What only kernels, notebooks and commands need. A quarter of a start, at least."""
 
 
+BEHIND = {
+    "carpo_lsp.cli.run",
+    "carpo_lsp.documents.store",
+    "carpo_lsp.features.hover",
+    "carpo_lsp.frontend",
+    "carpo_lsp.journal.journal",
+    "psutil",
+}
+"""What is loaded behind the answer to initialize, or by other commands."""
+
 DEADLINE = 60.0
 
 
@@ -36,6 +46,7 @@ def test_a_start_loads_nothing_that_only_kernels_need() -> None:
     loaded = {module(line) for line in ended.stderr.splitlines()}
     assert "carpo_lsp.server" in loaded
     assert not LATER & loaded
+    assert not BEHIND & loaded
 
 
 def framed(method: str, params: Any, **more: Any) -> bytes:
