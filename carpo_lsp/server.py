@@ -54,22 +54,6 @@ if TYPE_CHECKING:
 Handler: TypeAlias = Callable[..., Any]
 Transport: TypeAlias = Callable[[OnConnect], Awaitable[None]]
 
-# pygls keeps copies of the documents, at 15 ms a keystroke in a large one, and would not await an
-# `async def` for `initialized`; it knows no progress displays but its own. Without its handlers the
-# registered one is all that runs.
-_NOT_FOR_PYGLS = (
-    types.INITIALIZED,
-    types.TEXT_DOCUMENT_DID_OPEN,
-    types.TEXT_DOCUMENT_DID_CHANGE,
-    types.TEXT_DOCUMENT_DID_CLOSE,
-    types.NOTEBOOK_DOCUMENT_DID_OPEN,
-    types.NOTEBOOK_DOCUMENT_DID_CHANGE,
-    types.NOTEBOOK_DOCUMENT_DID_CLOSE,
-    types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS,
-    types.WINDOW_WORK_DONE_PROGRESS_CANCEL,
-)
-
-
 class CarpoProtocol(LanguageServerProtocol):
     """The life of a language server and its types; messages are the Endpoint's.
 
@@ -177,8 +161,11 @@ class CarpoProtocol(LanguageServerProtocol):
 
     def _register_builtin_features(self) -> None:
         super()._register_builtin_features()  # type: ignore[no-untyped-call] # pygls has no hint
-        for method in _NOT_FOR_PYGLS:
-            del self.fm.builtin_features[method]
+        # pygls keeps copies of the documents, at 15 ms a keystroke in a large one, and would not
+        # await an `async def` for `initialized`; it knows no progress displays but its own. Without
+        # its handlers the registered one is all that runs.
+        for method in capabilities.NOTIFICATIONS:
+            self.fm.builtin_features.pop(method, None)
 
     # pygls' versions of these are generators, hence the ignores; `_call` takes both.
 

@@ -322,13 +322,19 @@ async def test_a_display_of_an_execution_that_is_forgotten_is_updated(
     assert caplog.messages == []
 
 
-async def test_a_display_that_is_updated_after_the_end(root: Path) -> None:
-    bench = Bench(root)
+async def ended_display(bench: Bench) -> dict[str, Any]:
+    """What an execution that has ended, and is written, has shown as the display `d`."""
     bench.begin("1")
     output = {"output_type": "display_data", "data": {"text/plain": "old"}, "metadata": {}}
     bench.tell(OutputChanged(K, "1", "append", output, "d"))
     bench.end("1")
     await idle(bench.journal)
+    return output
+
+
+async def test_a_display_that_is_updated_after_the_end(root: Path) -> None:
+    bench = Bench(root)
+    output = await ended_display(bench)
     new = {**output, "data": {"text/plain": "new"}}
     bench.tell(OutputChanged(K, "1", "update", new, "d"))
     await bench.journal.close()
@@ -341,11 +347,7 @@ async def test_the_file_of_a_display_that_is_updated_after_the_end_is_brought_to
     synced: set[Path] = set()
     monkeypatch.setattr(sessions, "to_disk", synced.update)
     bench = Bench(root)
-    bench.begin("1")
-    output = {"output_type": "display_data", "data": {"text/plain": "old"}, "metadata": {}}
-    bench.tell(OutputChanged(K, "1", "append", output, "d"))
-    bench.end("1")
-    await idle(bench.journal)
+    output = await ended_display(bench)
     big = {**output, "data": {"text/plain": "x" * (module.MAX_OUTPUT + 1)}}
     bench.tell(OutputChanged(K, "1", "update", big, "d"))
     await bench.journal.close()
