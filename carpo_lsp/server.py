@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 Handler: TypeAlias = Callable[..., Any]
 Transport: TypeAlias = Callable[[OnConnect], Awaitable[None]]
 
+
 class CarpoProtocol(LanguageServerProtocol):
     """The life of a language server and its types; messages are the Endpoint's.
 
