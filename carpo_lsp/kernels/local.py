@@ -317,7 +317,9 @@ class LocalConnection:
             kernel_name=self._spec.name,
             kernel_spec_manager=_OneSpec(self._spec),
             connection_file=self._file,
-            transport_encryption="auto",
+            # Sockets that nobody else can open are safe without, and keys cost: each byte of output
+            # would be encrypted by the kernel and decrypted here.
+            transport_encryption="disabled" if _binds_ipc(self._spec) else "auto",
         )
         if self._folder is not None:  # inherited from a kernel that was kept
             launcher.load_connection_file(self._file)

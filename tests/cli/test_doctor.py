@@ -62,7 +62,7 @@ def test_a_sound_installation_has_nothing_to_mend(program: Program, kernels: Pat
     assert {finding["state"] for finding in found.values()} == {"ok"}
     python, fake = found["start", "python3"]["message"], found["start", "fake"]["message"]
     assert python.startswith("ready after ")
-    assert python.endswith("over sockets of this machine, encrypted")
+    assert python.endswith("over sockets of this machine")
     assert fake.endswith("over TCP, unencrypted: the kernel offers nothing else")
 
 

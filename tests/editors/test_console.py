@@ -25,8 +25,7 @@ pytestmark = pytest.mark.needs_tmux
 
 @pytest.fixture
 async def kernel(runtime_dir: Path) -> AsyncIterator[AsyncKernelManager]:
-    """A kernel that was started by jupyter_client alone. Those that we start are encrypted, for
-    which `jupyter console` has no keys."""
+    """A kernel that was started by jupyter_client alone."""
     os.mkdir(runtime_dir, 0o700)
     manager = AsyncKernelManager(
         kernel_name="python3", connection_file=str(runtime_dir / f"kernel-{ID}.json")
@@ -100,3 +99,18 @@ async def test_three_clients_of_one_kernel(
     assert await kernel.is_alive()
     for client in clients:
         client.check_everything()
+
+
+async def test_the_console_on_a_kernel_of_ours(
+    runtime_dir: Path, project: Path, terminal: Callable[..., Screen]
+) -> None:
+    client = await Wire.spawn()
+    await client.initialize(project)
+    kernel = await client.start(specName="python3")
+    console = terminal([program("jupyter-console"), "--existing", kernel["connectionFile"]])
+    console.until(r"^In \[\d+\]:")
+    console.type("shared = 6 * 7; print('printed', 'there')")
+    console.keys("Enter")
+    console.until(r"^printed there")
+    assert await client.evaluate(kernel["kernelId"], "shared") == "42"
+    await client.close()

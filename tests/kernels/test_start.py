@@ -171,7 +171,7 @@ async def test_transports(
     file = frontend.get_kernel(kernel_id).connection_file
     info = read_json(file)
     assert info["transport"] == transport
-    assert ("curve_secretkey" in info) == bool(metadata)
+    assert ("curve_secretkey" in info) == (transport == "tcp" and bool(metadata))
     assert bool(sockets(ipc_parent)) == (transport == "ipc")
     await frontend.restart_kernel(kernel_id)
     assert read_json(file) == info
