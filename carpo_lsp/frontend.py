@@ -560,7 +560,9 @@ class Frontend:
         return request.msg_id
 
     async def _ask(self, kernel_id: str, msg_type: str, content: dict[str, Any]) -> dict[str, Any]:
-        return await self.manager.get(kernel_id).request(msg_type, content)
+        kernel = self.manager.get(kernel_id)
+        with self.manager.attention.on(kernel_id):
+            return await kernel.request(msg_type, content)
 
 
 def _int(value: object, default: int) -> int:

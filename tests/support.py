@@ -187,3 +187,12 @@ def mode(path: Path) -> int:
 def read_json(path: Path | str | None) -> Any:
     assert path is not None
     return json.loads(Path(path).read_text())
+
+
+class Clock:
+    """One that a test turns."""
+
+    time = 100.0
+
+    def __call__(self) -> float:
+        return self.time

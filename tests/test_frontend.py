@@ -18,6 +18,7 @@ from carpo_lsp.errors import (
     NoKernelForLanguage,
 )
 from carpo_lsp.frontend import Frontend
+from carpo_lsp.kernels.attention import Attention
 from carpo_lsp.kernels.events import InputRequested, MessageReceived, OutputChanged, StateChanged
 from carpo_lsp.kernels.execution import ExecuteOptions
 from carpo_lsp.kernels.messages import Request
@@ -285,6 +286,42 @@ async def test_two_kernels_at_once(frontend: Frontend, fake: str, python: str) -
     texts = [text_of((await handle).outputs) for handle in handles]
     assert texts == ["fake\n", "python\n"] * 10
     assert [kernel.language for kernel in frontend.list_kernels()] == ["fake", "python"]
+
+
+@pytest.mark.parametrize("attached", [False, True])
+async def test_output_gives_way_while_another_kernel_is_asked(
+    frontend: Frontend, fake: str, attached: bool
+) -> None:
+    async with Frontend() as there:
+        there.manager.attention = Attention(clock=lambda: 0.0)  # so that it lasts
+        events = Events(there)
+        if attached:
+            file = frontend.get_kernel(fake).connection_file
+            kernel_id = await there.attach_kernel(file)
+        else:
+            kernel_id = await there.start_kernel(str(FAKE))
+        with there.manager.attention.on("another"):
+            handle = there.execute_code(kernel_id, "stream stdout a")
+            request_id = there.send(kernel_id, Request("shell", "kernel_info_request", {}))
+            await events.until(
+                lambda event: (
+                    isinstance(event, MessageReceived) and event.message.parent_id == request_id
+                )
+            )
+            assert not any(
+                isinstance(event, OutputChanged) for event in events.of(handle.execution_id)
+            )
+        assert text_of((await handle).outputs) == "a\n"
+
+
+async def test_output_gives_way_to_a_completion(fake: str, frontend: Frontend) -> None:
+    attention = frontend.manager.attention = Attention(clock=lambda: 0.0)
+    asking = asyncio.create_task(frontend.get_completions(fake, "", 0))
+    await asyncio.sleep(0)
+    assert attention.elsewhere("another")
+    assert not attention.elsewhere(fake)
+    await asking
+    assert not attention.elsewhere("another")
 
 
 async def test_a_subscriber_that_fails_costs_the_others_nothing(

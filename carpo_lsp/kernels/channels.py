@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import zmq
 
 from carpo_lsp.deadlines import Deadline
+from carpo_lsp.kernels.attention import ALONE
 from carpo_lsp.kernels.codec import Codec
 from carpo_lsp.kernels.sockets import SOCKET_TYPES, address, open_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from carpo_lsp.kernels.attention import Beside
     from carpo_lsp.kernels.messages import Channel, Message, Request
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,9 @@ the next turn, so a flooding kernel is read at full speed without delaying its n
 
 TURN: Final = 64 * 1024
 """Bytes of messages read from one channel in a turn; the message that exceeds them is the last."""
+
+PAUSE: Final = 0.002
+"""Seconds between looks at output that waits or is read in steps, see `Attention`."""
 
 AHEAD: Final = 64
 """Output messages that wait in this process when the others may wait in the kernel."""
@@ -40,14 +45,16 @@ class Channels:
         info: Mapping[str, Any],
         on_message: Callable[[Message], None],
         name: str = "",
+        beside: Beside = ALONE,
     ) -> None:
         self.codec = Codec(info, name)
+        self._beside = beside
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
         self._stdin: _Peer | None = None
         self._unread: set[Channel] = set()
-        """Those that are read on in the next turn; news of them before that say nothing new."""
+        """Those that are read on soon; news of them before that say nothing new."""
         self._arrived = asyncio.Event()
         try:
             for channel in SOCKET_TYPES:
@@ -82,20 +89,49 @@ class Channels:
         # The descriptor of a ZeroMQ socket signals edges, and sending may have consumed one.
         self._loop.call_soon(self._read, request.channel)
 
+    def _read(self, channel: Channel) -> None:
+        if channel in self._unread:
+            return
+        if channel == "iopub" and self._beside.waits:
+            self._leave(channel)
+            return
+        read = self._take(channel)
+        if read == "some":
+            self._unread.add(channel)
+            self._loop.call_soon(self._go_on, channel)
+        elif read == "all" and channel == "iopub" and self._beside.in_steps:
+            self._leave(channel)
+
     def _go_on(self, channel: Channel) -> None:
         self._unread.discard(channel)
         self._read(channel)
 
-    def _read(self, channel: Channel) -> None:
+    def _leave(self, channel: Channel) -> None:
+        """Do not read for a moment, nor look: of what is not taken the descriptor tells on and on,
+        and the loop would turn as fast as it can."""
+        if (socket := self._sockets.get(channel)) is not None:
+            self._unread.add(channel)
+            self._loop.remove_reader(socket.fileno())
+            self._loop.call_later(PAUSE, self._come_back, channel)
+
+    def _come_back(self, channel: Channel) -> None:
+        if (socket := self._sockets.get(channel)) is not None:
+            self._loop.add_reader(socket.fileno(), self._read, channel)
+            self._go_on(channel)
+
+    def _take(self, channel: Channel) -> Literal["nothing", "some", "all"]:
+        """Read what has come, as much of it as is read in a turn."""
+        read: Literal["nothing", "all"] = "nothing"
         socket = self._sockets.get(channel)
-        if socket is None or channel in self._unread:
-            return
+        if socket is None:
+            return read
         room = TURN
         for _ in range(BATCH):
             try:
                 frames = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                return read
+            read = "all"
             self._arrived.set()
             message = self.codec.decode(channel, frames)
             if message is not None:
@@ -104,12 +140,11 @@ class Channels:
                 except Exception:  # one message's fault must not cost the others their reader
                     log.exception("A %s on %s could not be handled", message.msg_type, channel)
             if channel not in self._sockets:  # the message made its receiver close us
-                return
+                return read
             room -= sum(map(len, frames))
             if room < 0:
                 break
-        self._unread.add(channel)
-        self._loop.call_soon(self._go_on, channel)
+        return "some"
 
     def hold_back(self) -> None:
         """Take output off the kernel only as fast as it is read here."""
@@ -125,6 +160,7 @@ class Channels:
 
         A process that ended may have left messages on their way through ZeroMQ.
         """
+        self._beside = ALONE  # what is left is all that can be waited for
         with contextlib.suppress(TimeoutError):
             async with Deadline(limit):
                 while self._sockets:

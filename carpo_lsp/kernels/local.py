@@ -20,6 +20,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.kernels import process
+from carpo_lsp.kernels.attention import ALONE
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage
 from carpo_lsp.kernels.ending import end_process
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     import zmq
 
+    from carpo_lsp.kernels.attention import Beside
     from carpo_lsp.kernels.kept.link import Link
     from carpo_lsp.kernels.messages import Message
     from carpo_lsp.kernels.specs import Spec
@@ -80,7 +82,9 @@ class LocalConnection:
         guard: Guard,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
+        beside: Beside = ALONE,
     ) -> None:
+        self._beside = beside
         self._spec = spec
         self._kernel_id = kernel_id
         self._file = str(Path(jupyter_runtime_dir()) / f"kernel-{kernel_id}.json")
@@ -200,7 +204,9 @@ class LocalConnection:
             await self._guard.remove(self._file)
             self._exit = asyncio.create_task(_wait_for_provisioner(provisioner))
         self._obeyed.clear()
-        self._channels = Channels(self._context, self.address, self._hear, self._kernel_id)
+        self._channels = Channels(
+            self._context, self.address, self._hear, self._kernel_id, self._beside
+        )
 
     def send(self, request: Request) -> None:
         if request.msg_type == "execute_request" and self._oom_kills is not None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 from msgspec import Struct, field
 
 from carpo_lsp.errors import CarpoError, KernelExists, KernelNotFound
+from carpo_lsp.kernels.attention import Attention
 from carpo_lsp.kernels.connection import Keep
 from carpo_lsp.kernels.elsewhere.addresses import SCHEME, check_host
 from carpo_lsp.kernels.elsewhere.known import Hosts
@@ -106,6 +107,7 @@ class KernelManager:
         self.hosts = Hosts()
         self.registry = Registry()
         """Those that are kept, by this process and by others."""
+        self.attention = Attention()
         self.bound: Callable[[str], tuple[Bound, ...]] = lambda kernel_id: ()
         """What documents are bound to a kernel, for who takes it up."""
         self.taken_in: Callable[[], Awaitable[None]] = _at_once
@@ -244,6 +246,7 @@ class KernelManager:
                 info,
                 on_message,
                 context=self.context,
+                beside=self.attention.beside(state_id),
                 by_message=self._is_interrupted_by_message(info.get("kernel_name")),
             )
 
@@ -364,6 +367,7 @@ class KernelManager:
             context=self.context,
             guard=self._guard,
             registry=self.registry,
+            beside=self.attention.beside(kernel_id),
             taken_in=lambda: self.taken_in(),
             cwd=cwd,
             env=env,

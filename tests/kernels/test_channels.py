@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import selectors
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import zmq
 from jupyter_client.session import Session
 from support import DEADLINE
 
-from carpo_lsp.kernels.channels import AHEAD, BATCH, TURN, Channels
+from carpo_lsp.kernels.channels import AHEAD, BATCH, PAUSE, TURN, Channels
 from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
@@ -169,3 +170,120 @@ async def test_output_is_held_back_in_the_kernel(context: zmq.Context[Any], tmp_
     finally:
         channels.close()
         publisher.close()
+
+
+class Looks(selectors.DefaultSelector):
+    """Counts how often the loop asks for news."""
+
+    number = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.number += 1
+        return super().select(timeout)
+
+
+class Manners:
+    """How output is to be read."""
+
+    def __init__(self, *, waits: int = 0, in_steps: bool = False) -> None:
+        self.looks = 0
+        self.in_steps = in_steps
+        self._waits = waits
+
+    @property
+    def waits(self) -> bool:
+        self.looks += 1
+        return self.looks <= self._waits
+
+
+@pytest.mark.parametrize("manners", [Manners(waits=20), Manners(in_steps=True)])
+def test_the_loop_rests_while_output_is_left(tmp_path: Path, manners: Any) -> None:
+    """ZeroMQ's descriptors tell of what is not taken for as long as it is not."""
+    count = 20
+
+    async def run() -> None:
+        arrived = asyncio.Event()
+        with zmq.Context() as context:
+            publisher = Publisher(context, tmp_path)
+            channels = Channels(
+                context, publisher.info, lambda message: arrived.set(), beside=manners
+            )
+            await publisher.peer()
+            async with asyncio.timeout(DEADLINE):
+                for _ in range(count):
+                    publisher.publish(1)
+                    await arrived.wait()
+                    arrived.clear()
+            channels.close()
+            publisher.close()
+
+    looks = Looks()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(looks)) as runner:
+        runner.run(run())
+    assert looks.number < 10 * count
+
+
+async def test_what_does_not_come_is_not_looked_for_in_steps(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    publisher = Publisher(context, tmp_path)
+    manners: Any = Manners(in_steps=True)
+    arrived = asyncio.Event()
+    channels = Channels(context, publisher.info, lambda message: arrived.set(), beside=manners)
+    try:
+        await publisher.peer()
+        publisher.publish(1)
+        async with asyncio.timeout(DEADLINE):
+            await arrived.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(50 * PAUSE):
+                arrived.clear()
+                await arrived.wait()
+    finally:
+        channels.close()
+        publisher.close()
+    assert manners.looks < 10
+
+
+async def test_output_that_waits_is_read_afterwards(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    publisher = Publisher(context, tmp_path)
+    manners: Any = Manners(waits=3)
+    read: list[int] = []
+    everything = asyncio.Event()
+
+    def on_message(message: Message) -> None:
+        read.append(manners.looks)
+        if len(read) == BATCH:
+            everything.set()
+
+    channels = Channels(context, publisher.info, on_message, beside=manners)
+    try:
+        await publisher.peer()
+        for _ in range(BATCH):
+            publisher.publish(1)
+        async with asyncio.timeout(DEADLINE):
+            await everything.wait()
+    finally:
+        channels.close()
+        publisher.close()
+    assert min(read) > 3
+
+
+async def test_what_a_kernel_has_left_behind_does_not_wait(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    publisher = Publisher(context, tmp_path)
+    got: list[Message] = []
+    manners: Any = Manners(waits=10**9)
+    channels = Channels(context, publisher.info, got.append, beside=manners)
+    try:
+        await publisher.peer()
+        for _ in range(10 * BATCH):
+            publisher.publish(1)
+        await channels.settle(0.2, DEADLINE)
+    finally:
+        channels.close()
+        publisher.close()
+    assert len(got) == 10 * BATCH

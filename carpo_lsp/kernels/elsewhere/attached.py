@@ -20,6 +20,7 @@ from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed, KernelTimeout
 from carpo_lsp.files import read_text
 from carpo_lsp.kernels import process
+from carpo_lsp.kernels.attention import ALONE
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.connection import Exit, OnMessage, Running
 from carpo_lsp.kernels.ending import end_process, within
@@ -29,6 +30,8 @@ from carpo_lsp.kernels.supervision.heartbeat import PORT, until_gone
 if TYPE_CHECKING:
     import signal
     from collections.abc import Awaitable, Callable
+
+    from carpo_lsp.kernels.attention import Beside
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +94,11 @@ class AttachedConnection:
         context: zmq.Context[zmq.Socket[bytes]],
         signal: Callable[[], None] | None = None,
         by_message: bool = False,
+        beside: Beside = ALONE,
     ) -> None:
         """`signal` interrupts the kernel's process, where it is not one of this machine;
         `by_message`: nothing but a message is to interrupt the kernel."""
+        self._beside = beside
         self.connection_file = connection_file
         self._signal = signal
         self._by_message = by_message
@@ -126,7 +131,9 @@ class AttachedConnection:
         self._session, self._left = None, False
         self._replaced.clear()
         try:
-            self._channels = Channels(self._context, self._info, self._take, self.connection_file)
+            self._channels = Channels(
+                self._context, self._info, self._take, self.connection_file, self._beside
+            )
         except UNUSABLE as error:
             raise KernelStartFailed(
                 f"The connection file {self.connection_file!r} cannot be used: {error}.",

@@ -12,6 +12,7 @@ from uuid import uuid4
 from msgspec import structs
 
 from carpo_lsp.errors import KernelDied, KernelStartFailed, KernelTimeout
+from carpo_lsp.kernels.attention import ALONE
 from carpo_lsp.kernels.codec import Codec
 from carpo_lsp.kernels.kept.keeping import Switch, reach
 from carpo_lsp.kernels.kept.records import Kind
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     import zmq
 
+    from carpo_lsp.kernels.attention import Beside
     from carpo_lsp.kernels.connection import Exit, OnMessage, Running, Work
     from carpo_lsp.kernels.kept.link import Link
     from carpo_lsp.kernels.kept.registry import Bound
@@ -61,6 +63,7 @@ class KeepableConnection:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         entry: Entry | None = None,
+        beside: Beside = ALONE,
     ) -> None:
         self._spec = spec
         self._kernel_id = kernel_id
@@ -73,7 +76,14 @@ class KeepableConnection:
         self._cwd = cwd
         self._env = dict(env or {})
         self._local = LocalConnection(
-            spec, kernel_id, self._hear, context=context, guard=guard, cwd=cwd, env=env
+            spec,
+            kernel_id,
+            self._hear,
+            context=context,
+            guard=guard,
+            cwd=cwd,
+            env=env,
+            beside=beside,
         )
         self._taken: TakenConnection | None = None
         self._entry = entry
