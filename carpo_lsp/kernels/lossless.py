@@ -22,7 +22,9 @@ def in_pieces(stream):
     def send_all_but_the_last(message):
         content = message["content"]
         text = content["text"]
-        last = max(0, len(text) - 1) // {PIECE} * {PIECE}
+        if len(text) <= {PIECE}:  # as nearly all; it is done for each print
+            return message
+        last = (len(text) - 1) // {PIECE} * {PIECE}
 
         def send():
             for start in range(0, last, {PIECE}):
@@ -31,9 +33,8 @@ def in_pieces(stream):
                 part = stream.session.msg("stream", piece, parent=parent)
                 stream.session.send(thread.socket, part, ident=stream.topic)
 
-        if last:
-            # In the order of all that is sent, as one event: of these only so many can wait.
-            thread.schedule(send)
+        # In the order of all that is sent, as one event: of these only so many can wait.
+        thread.schedule(send)
         return dict(message, content=dict(content, text=text[last:]))
 
     return send_all_but_the_last
