@@ -152,7 +152,7 @@ def line(kind: str, msg_id: str, /, **fields: Any) -> Line:
 
 
 def encode(told: Line) -> bytes:
-    return jsontext.encode(told) + b"\n"
+    return jsontext.encode_line(told)
 
 
 def decode(raw: bytes) -> Line:

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 LOCK: Final = "lock"
 OUTPUTS: Final = "outputs"
 
+PIECE: Final = 64 * 1024
+"""Bytes of lines that are written at once."""
+
 _SESSION: Final = re.compile(r"\d{8}T\d{12}-\d+-[0-9a-f]+")
 _FILE: Final = re.compile(r"(\w+)\.(\d+)\.jsonl")
 
@@ -56,8 +59,8 @@ class Session:
             remove(new)
             raise
 
-    def append(self, name: str, data: bytes, *, sync: bool) -> int:
-        """Write all of `data` behind what is in a file (mode 0600), or none of it.
+    def append(self, name: str, lines: Iterable[bytes], *, sync: bool) -> int:
+        """Write all lines behind what is in a file (mode 0600), or none of them.
 
         With `sync` it is on the disk after that. Returns the size of the file. Raises `OSError`.
         """
@@ -67,10 +70,10 @@ class Session:
         try:
             before = os.fstat(descriptor).st_size
             try:
-                _write(descriptor, data)
+                size = before + _write(descriptor, lines)
                 if sync:
                     os.fsync(descriptor)
-            except OSError:
+            except BaseException:
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, before)
                 raise
@@ -78,12 +81,12 @@ class Session:
             os.close(descriptor)
         if new and sync:
             to_disk([self.folder])
-        return before + len(data)
+        return size
 
     def replace(self, name: str, data: bytes) -> None:
         """Write a file anew, so that a reader finds the old one or the new one, whole."""
         temporary = f".{name}"
-        self.append(temporary, data, sync=True)
+        self.append(temporary, [data], sync=True)
         os.replace(self.folder / temporary, self.folder / name)
         to_disk([self.folder])
 
@@ -202,7 +205,28 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _write(descriptor: int, lines: Iterable[bytes]) -> int:
+    """Write lines one after the other, short ones together; returns how many bytes they are.
+
+    Long ones are not joined first: to have some megabytes in memory costs more than to write them.
+    """
+    size = 0
+    for piece in _pieces(lines):
+        size += len(piece)
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    return size
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    together: list[bytes] = []
+    size = 0
+    for line in lines:
+        together.append(line)
+        size += len(line)
+        if size >= PIECE:
+            yield b"".join(together)
+            together.clear()
+            size = 0
+    yield b"".join(together)

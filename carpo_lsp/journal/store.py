@@ -3,6 +3,7 @@ may wait for the disk; the loop does not."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from carpo_lsp.journal.pruning import prune
 from carpo_lsp.journal.reading import compacted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from carpo_lsp.journal.lines import Entry, Line
     from carpo_lsp.journal.pruning import Policy
@@ -41,9 +42,8 @@ class Batch(Struct, kw_only=True):
     files: list[str] = field(default_factory=list)
     """Paths of big outputs that are complete."""
 
-    def encoded(self) -> bytes:
-        msg_id = self.entry.msg_id
-        return b"".join(map(encode, (*self.before, *self.changes.lines(msg_id), *self.after)))
+    def lines(self) -> Iterator[Line]:
+        return itertools.chain(self.before, self.changes.lines(self.entry.msg_id), self.after)
 
 
 class Store:
@@ -69,13 +69,12 @@ class Store:
         for batch in batches:
             by_key.setdefault(batch.key, []).append(batch)
         for key, those in by_key.items():
-            data = b"".join(batch.encoded() for batch in those)
             name = sessions.file_name(key, self._numbers.setdefault(key, 1))
-            size = self._session.append(name, data, sync=False)
+            told = (line for batch in those for line in batch.lines())
+            size = self._session.append(name, self._encoded(told), sync=False)
             if any(batch.after for batch in those):
                 ended |= {self._session.folder, self._session.folder / name}
             ended |= {Path(path) for batch in those for path in batch.files}
-            self._written += len(data)
             if any(batch.changes.undo for batch in those):
                 self._undone.add(key)
             if size > self._limit:
@@ -85,6 +84,13 @@ class Store:
             self._written = 0
             prune(self._root, policy, own=self._session.folder)
         return ended
+
+    def _encoded(self, told: Iterable[Line]) -> Iterator[bytes]:
+        """Lines as bytes, each only when its turn has come."""
+        for each in told:
+            data = encode(each)
+            self._written += len(data)
+            yield data
 
     def close(self, policy: Policy) -> None:
         """The server ends."""
@@ -105,5 +111,5 @@ class Store:
         self._numbers[key] += 1
         name = sessions.file_name(key, self._numbers[key])
         again = (batch.entry.begin() | {"again": True} for batch in unended if batch.key == key)
-        self._session.append(name, b"".join(map(encode, again)), sync=False)
+        self._session.append(name, self._encoded(again), sync=False)
         return {self._session.folder, self._session.folder / name}

@@ -24,7 +24,7 @@ def make(root: Path, name: str, *, lines: int = 0, outputs: int = 0, days: float
     moved = root / f"20260101T{name:0>12}-1-aa"
     session.folder.rename(moved)
     session.folder = moved
-    session.append("none.1.jsonl", whole("1", "x" * lines), sync=False)
+    session.append("none.1.jsonl", [whole("1", "x" * lines)], sync=False)
     if outputs:
         (moved / OUTPUTS).mkdir()
         (moved / OUTPUTS / "big.txt").write_bytes(b"x" * outputs)
@@ -86,7 +86,7 @@ def test_a_server_removes_its_own_oldest_files_but_not_the_last_of_a_document(
 ) -> None:
     own = make(tmp_path, "1")
     for number, name in enumerate(("a.1", "a.2", "b.1", "a.3")):
-        own.append(f"{name}.jsonl", whole("1", "x" * 100 * KB), sync=False)
+        own.append(f"{name}.jsonl", [whole("1", "x" * 100 * KB)], sync=False)
         os.utime(own.folder / f"{name}.jsonl", (number, number))
     prune(tmp_path, Policy(max_bytes=350 * KB), own=own.folder)
     files = [path.name for path in sessions.files(own.folder)]

@@ -21,6 +21,7 @@ from carpo_lsp.kernels.events import OutputChanged
 from carpo_lsp.kernels.transcript.spool import Spool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME = f"{KEY}.1.jsonl"
@@ -31,7 +32,7 @@ def test_only_the_user_can_read_it(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         session = Session(root)
-        session.append(NAME, whole("1", "x"), sync=True)
+        session.append(NAME, [whole("1", "x")], sync=True)
         session.replace(NAME, whole("1", "x"))
         file, path = KeptSpool(session, Spool()).create(".txt")
     finally:
@@ -69,7 +70,7 @@ def test_a_torn_line_is_left_out_wherever_it_is_torn(tmp_path: Path) -> None:
 )
 def test_garbage_in_the_middle_is_passed_over_and_told(tmp_path: Path, garbage: bytes) -> None:
     session = Session(tmp_path)
-    session.append(NAME, whole("1", "first") + garbage + b"\n" + whole("2", "second"), sync=False)
+    session.append(NAME, [whole("1", "first") + garbage + b"\n" + whole("2", "second")], sync=False)
     session.close()
     problems: list[str] = []
     found = read(tmp_path, problem=problems.append)
@@ -78,10 +79,34 @@ def test_garbage_in_the_middle_is_passed_over_and_told(tmp_path: Path, garbage: 
     assert f"{NAME}:5: left out: " in problem
 
 
+def test_lines_of_which_some_cannot_be_written_are_not_there(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    session.append(NAME, [whole("1", "first")], sync=False)
+    before = (session.folder / NAME).read_bytes()
+
+    def lines() -> Iterator[bytes]:
+        yield whole("2", "x" * sessions.PIECE)
+        assert (session.folder / NAME).read_bytes() != before
+        raise LookupError("there is no second line")
+
+    with pytest.raises(LookupError):
+        session.append(NAME, lines(), sync=False)
+    session.close()
+    assert (session.folder / NAME).read_bytes() == before
+
+
+def test_short_lines_and_long_ones_keep_their_order(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    lines = [b"%d %s\n" % (n, b"x" * (n % 7) * sessions.PIECE) for n in range(20)]
+    assert session.append(NAME, lines, sync=False) == sum(map(len, lines))
+    session.close()
+    assert (session.folder / NAME).read_bytes() == b"".join(lines)
+
+
 def test_what_the_disk_does_not_take_whole_is_not_there(tmp_path: Path) -> None:
     """In a process of its own, whose files may not grow beyond a limit."""
     session = Session(tmp_path)
-    session.append(NAME, whole("1", "first"), sync=True)
+    session.append(NAME, [whole("1", "first")], sync=True)
     size = (session.folder / NAME).stat().st_size
     program = f"""
 import resource
@@ -91,7 +116,7 @@ session = Session(Path({str(tmp_path)!r}))
 session.folder = Path({str(session.folder)!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, ({size + 10}, {size + 10}))
 try:
-    session.append({NAME!r}, b"x" * 100, sync=True)
+    session.append({NAME!r}, [b"x" * 100], sync=True)
 except OSError as error:
     print(error.strerror)
 """
@@ -113,10 +138,10 @@ def test_a_session_is_in_use_for_as_long_as_its_server_lives(tmp_path: Path) -> 
 
 def test_several_servers_at_once(tmp_path: Path) -> None:
     first, second = Session(tmp_path), Session(tmp_path)
-    first.append(NAME, whole("1", "one"), sync=False)
-    second.append(NAME, whole("2", "two"), sync=False)
-    first.append(NAME, whole("3", "three"), sync=False)
-    second.append(NAME, encode(entry("4").begin()), sync=False)
+    first.append(NAME, [whole("1", "one")], sync=False)
+    second.append(NAME, [whole("2", "two")], sync=False)
+    first.append(NAME, [whole("3", "three")], sync=False)
+    second.append(NAME, [encode(entry("4").begin())], sync=False)
     first.close()
     found = reading.executions(tmp_path, KEY)
     assert list(found.entries) == ["1", "2", "3", "4"], "by the times at which they were queued"
@@ -126,10 +151,10 @@ def test_several_servers_at_once(tmp_path: Path) -> None:
 
 def test_the_files_of_a_document_are_found_without_the_others(tmp_path: Path) -> None:
     session = Session(tmp_path)
-    session.append(NAME, whole("1", "x"), sync=False)
-    session.append(f"{key_of('file:///w/b.py')}.1.jsonl", b"not looked at\n", sync=False)
-    session.append(f"{KEY}.10.jsonl", printed_line("1", "z"), sync=False)
-    session.append(f"{KEY}.9.jsonl", printed_line("1", "y"), sync=False)
+    session.append(NAME, [whole("1", "x")], sync=False)
+    session.append(f"{key_of('file:///w/b.py')}.1.jsonl", [b"not looked at\n"], sync=False)
+    session.append(f"{KEY}.10.jsonl", [printed_line("1", "z")], sync=False)
+    session.append(f"{KEY}.9.jsonl", [printed_line("1", "y")], sync=False)
     session.close()
     problems: list[str] = []
     assert read(tmp_path, key=key_of(URI), problem=problems.append)["1"] == ("ok", [text("xyz")])

@@ -95,7 +95,7 @@ class _Chunk:
             return self._entries
         try:
             with open(self._path, "rb") as file:
-                return [(output, shown_as) for output, shown_as in json.load(file)]
+                return [(output, shown_as) for output, shown_as in map(json.loads, file)]
         except (OSError, ValueError) as error:
             log.error("Outputs cannot be read back: %s", error)
             return [(outputs.stream("stderr", LOST), None)] * self.size
@@ -123,7 +123,7 @@ class _Chunk:
         try:
             file, path = spool.create(".outputs")
             with file:
-                file.write(jsontext.encode(self._entries))
+                file.writelines(map(jsontext.encode_line, self._entries))
         except OSError as error:
             log.error("Outputs stay in memory, the disk does not take them: %s", error)
             if path is not None:
