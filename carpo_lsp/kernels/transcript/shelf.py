@@ -1,20 +1,23 @@
 """The outputs of all executions: in memory while they fit into a budget, beyond it on disk.
 
 Outputs are kept in chunks of neighbours. When all chunks together outgrow the budget, those that
-have not been touched for longest go to files, one each, and are read when somebody asks for what
-is in them. Text that is being printed is never among them.
+have not been touched for longest go to files, and are read when somebody asks for what is in them.
+Text that is being printed is never among them.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
+
+from msgspec import Struct
 
 from carpo_lsp import jsontext
 from carpo_lsp.kernels import outputs
@@ -31,6 +34,9 @@ BUDGET: Final = 16 * 1024 * 1024
 
 CHUNK: Final = 1024 * 1024
 """Bytes from which on a chunk takes no more outputs: what is read from disk for one of them."""
+
+FILE: Final = 16 * 1024 * 1024
+"""Bytes from which on a file takes no more chunks. To make one may cost as much as to fill it."""
 
 TEXT_LIMIT: Final = 1024 * 1024
 """Characters of one stream text that are kept in memory."""
@@ -69,21 +75,82 @@ class Shelf:
         self._held -= self._chunks.pop(chunk, 0)
 
 
+class _Files:
+    """The files of one execution. Each goes with the last chunk that is in it."""
+
+    def __init__(self) -> None:
+        self._last: _File | None = None
+
+    def write(self, spool: Spool, entries: Iterable[Entry]) -> _Place:
+        """Add a chunk. Raises `OSError`; what has been written of it then is in nobody's way."""
+        if self._last is None or not self._last.chunks or self._last.size >= FILE:
+            file, path = spool.create(".outputs")
+            file.close()
+            self._last = _File(path)
+        return self._last.append(entries)
+
+
+class _File:
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.size = 0
+        """Bytes of the chunks that are or were in it."""
+        self.chunks = 0
+        """How many are in it."""
+
+    def append(self, entries: Iterable[Entry]) -> _Place:
+        start = self.size
+        try:
+            with open(self.path, "r+b") as file:
+                file.seek(start)
+                file.writelines(map(jsontext.encode_line, entries))
+                self.size = file.tell()
+        except OSError:
+            if not self.chunks:
+                _remove(self.path)
+            raise
+        self.chunks += 1
+        return _Place(self, start)
+
+
+class _Place(Struct, frozen=True):
+    """Where in a file a chunk is, one output a line."""
+
+    file: _File
+    start: int
+
+    def read(self, size: int) -> list[Entry]:
+        """Its outputs. Raises `OSError`, or `ValueError` for what is none of ours."""
+        with open(self.file.path, "rb") as file:
+            file.seek(self.start)
+            lines = itertools.islice(file, size)
+            entries = [(output, shown_as) for output, shown_as in map(json.loads, lines)]
+        if len(entries) < size:
+            raise ValueError("its end is missing")
+        return entries
+
+    def remove(self) -> None:
+        self.file.chunks -= 1
+        if not self.file.chunks:
+            _remove(self.file.path)
+
+
 class _Chunk:
     """Some outputs in a row, in memory or in a file."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: _Files) -> None:
+        self._files = files
         self.size = 0
         """How many outputs."""
         self.weight = 0
         """Bytes they take in memory, about."""
         self._entries: list[Entry] = []
         self._display_ids: frozenset[str] = frozenset()
-        self._path: str | None = None
+        self._place: _Place | None = None
 
     @property
     def full(self) -> bool:
-        return self._path is not None or self.weight >= CHUNK
+        return self._place is not None or self.weight >= CHUNK
 
     def append(self, entry: Entry) -> None:
         self._entries.append(entry)
@@ -91,18 +158,17 @@ class _Chunk:
         self.weight += _weight(entry[0])
 
     def entries(self) -> list[Entry]:
-        if self._path is None:
+        if self._place is None:
             return self._entries
         try:
-            with open(self._path, "rb") as file:
-                return [(output, shown_as) for output, shown_as in map(json.loads, file)]
+            return self._place.read(self.size)
         except (OSError, ValueError) as error:
             log.error("Outputs cannot be read back: %s", error)
             return [(outputs.stream("stderr", LOST), None)] * self.size
 
     def update(self, change: Output, display_id: str) -> bool:
         """Replace the data of a display; whether it is here, and so in memory now."""
-        if self._path is not None and display_id not in self._display_ids:
+        if self._place is not None and display_id not in self._display_ids:
             return False
         here = False
         entries = self.entries()
@@ -112,32 +178,26 @@ class _Chunk:
                 changed = {"data": change["data"], "metadata": change["metadata"]}
                 entries[index] = ({**output, **changed}, display_id)
         if here:
-            self.remove_file()
+            self.leave_file()
             self._entries = entries
             self.weight = sum(_weight(output) for output, _ in entries)
         return here
 
     def store(self, spool: Spool) -> None:
         """Move to a file; what cannot be written stays in memory."""
-        path = None
         try:
-            file, path = spool.create(".outputs")
-            with file:
-                file.writelines(map(jsontext.encode_line, self._entries))
+            self._place = self._files.write(spool, self._entries)
         except OSError as error:
             log.error("Outputs stay in memory, the disk does not take them: %s", error)
-            if path is not None:
-                _remove(path)
             return
-        self._path = path
         self._display_ids = frozenset(shown_as for _, shown_as in self._entries if shown_as)
         self._entries = []
         self.weight = 0
 
-    def remove_file(self) -> None:
-        if self._path is not None:
-            _remove(self._path)
-            self._path = None
+    def leave_file(self) -> None:
+        if self._place is not None:
+            self._place.remove()
+            self._place = None
 
 
 class Outputs(Sequence["Output"]):
@@ -150,6 +210,7 @@ class Outputs(Sequence["Output"]):
         """`texts` takes text that is too long, where it is not to be the spool of the shelf."""
         self._shelf = shelf
         self._texts = texts or shelf.spool
+        self._files = _Files()
         self._chunks: list[_Chunk] = []
         # Several may hold an execution's record; its files go with the last of them.
         weakref.finalize(self, _discard, shelf, self._chunks).atexit = False
@@ -194,7 +255,7 @@ class Outputs(Sequence["Output"]):
 
     def _add(self, entry: Entry) -> None:
         if not self._chunks or self._chunks[-1].full:
-            self._chunks.append(_Chunk())
+            self._chunks.append(_Chunk(self._files))
         chunk = self._chunks[-1]
         chunk.append(entry)
         self._shelf.touch(chunk)
@@ -270,7 +331,7 @@ def _weight(value: Any) -> int:
 def _discard(shelf: Shelf, chunks: list[_Chunk]) -> None:
     for chunk in chunks:
         shelf.drop(chunk)
-        chunk.remove_file()
+        chunk.leave_file()
     chunks.clear()
 
 

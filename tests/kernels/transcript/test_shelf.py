@@ -27,6 +27,12 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
     spool.close()
 
 
+@pytest.fixture
+def a_file_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every chunk is in a file of its own."""
+    monkeypatch.setattr(module, "FILE", 0)
+
+
 def files(folder: Path) -> list[str]:
     return [name for own in folder.iterdir() for name in names(own) if name.endswith(".outputs")]
 
@@ -53,6 +59,7 @@ def test_what_fits_stays_in_memory(spool: Spool, tmp_path: Path) -> None:
     assert 3 * BIG < shelf.held < 4 * BIG
 
 
+@pytest.mark.usefixtures("a_file_each")
 def test_the_oldest_are_moved_to_disk_and_read_when_asked_for(spool: Spool, tmp_path: Path) -> None:
     shelf = Shelf(spool, budget=3 * BIG)
     first, second = Outputs(shelf), Outputs(shelf)
@@ -84,7 +91,7 @@ def test_many_small_outputs_take_few_files(spool: Spool, tmp_path: Path) -> None
     for number in range(60_000):
         outputs.append(text(f"{number}\n", ("stdout", "stderr")[number % 2]))
     assert shelf.held <= BIG
-    assert 10 < len(files(tmp_path)) < 100
+    assert len(files(tmp_path)) == 1
     assert len(outputs) == 60_000
     assert [int(output["text"]) for output in outputs] == list(range(60_000))
 
@@ -102,6 +109,7 @@ def test_text_that_grows_is_joined_whatever_happens_around_it(spool: Spool) -> N
     assert tuple(growing) == (text("ab"), text("c"))
 
 
+@pytest.mark.usefixtures("a_file_each")
 def test_a_display_on_disk_is_updated(spool: Spool, tmp_path: Path) -> None:
     outputs = Outputs(Shelf(spool, budget=2 * BIG))
     for mark in "abc":
@@ -113,6 +121,7 @@ def test_a_display_on_disk_is_updated(spool: Spool, tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 2, "it takes the memory of another, and leaves no file"
 
 
+@pytest.mark.usefixtures("a_file_each")
 def test_files_go_with_what_is_cleared_and_with_the_last_who_holds_it(
     spool: Spool, tmp_path: Path
 ) -> None:
@@ -128,6 +137,41 @@ def test_files_go_with_what_is_cleared_and_with_the_last_who_holds_it(
     del other
     assert files(tmp_path) == []
     assert shelf.held == 0
+
+
+def test_the_chunks_of_an_execution_share_files(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FILE", 3 * BIG)
+    shelf = Shelf(spool, budget=0)
+    one, other = Outputs(shelf), Outputs(shelf)
+    for mark in "abcdefg":
+        one.append(image(mark), display_id=mark)
+        other.append(image(mark))
+    assert len(files(tmp_path)) == 2 * 3
+    assert marks(one) == marks(other) == "abcdefg"
+    del other
+    assert len(files(tmp_path)) == 3
+    for mark in "abc":
+        one.update(image(mark.upper()), mark)
+    assert len(files(tmp_path)) == 3, "the first has gone, and there is another at the end"
+    assert marks(one) == "ABCdefg"
+    one.clear()
+    assert files(tmp_path) == []
+
+
+def test_a_file_that_somebody_has_shortened(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outputs = Outputs(Shelf(spool, budget=0))
+    outputs.append(image("a"))
+    outputs.append(image("b"))
+    (path,) = tmp_path.glob("*/*.outputs")
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    assert outputs[0] == image("a")
+    assert outputs[1]["text"] == module.LOST
+    outputs.append(image("c"))
+    assert outputs[2] == image("c")
 
 
 def test_a_disk_that_takes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -161,14 +205,18 @@ STEPS = st.lists(
 )
 
 
-@given(steps=STEPS, budget=st.sampled_from([0, 700, 10**6]))
+@given(steps=STEPS, budget=st.sampled_from([0, 700, 10**6]), file=st.sampled_from([0, 2000, 10**6]))
 def test_where_outputs_are_makes_no_difference(
-    steps: list[tuple[str, str, str]], budget: int, tmp_path_factory: pytest.TempPathFactory
+    steps: list[tuple[str, str, str]],
+    budget: int,
+    file: int,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """They are what a plain list would be, however little memory there is."""
     spool = Spool(tmp_path_factory.mktemp("spool"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK", 500)
+        patch.setattr(module, "FILE", file)
         outputs = Outputs(Shelf(spool, budget))
         expected: list[dict[str, Any]] = []
         for kind, name, value in steps:
