@@ -84,6 +84,13 @@ class Lab:
         """A program of the peers' environment; None where it is not there."""
         return shutil.which(name, path=self.peers.parent) if self.peers is not None else None
 
+    def checkout(self, name: str) -> Path | None:
+        """A repository in the folder of the peers' environment; None where it is not there."""
+        if self.peers is None:
+            return None
+        folder = self.peers.parents[1] / name
+        return folder if folder.is_dir() else None
+
     def compile(self) -> None:
         """Have bytecode of the package, as an installed one has."""
         compileall.compile_dir(self.source / "carpo_lsp", quiet=1)
