@@ -288,30 +288,46 @@ async def test_two_kernels_at_once(frontend: Frontend, fake: str, python: str) -
     assert [kernel.language for kernel in frontend.list_kernels()] == ["fake", "python"]
 
 
-@pytest.mark.parametrize("attached", [False, True])
-async def test_output_gives_way_while_another_kernel_is_asked(
-    frontend: Frontend, fake: str, attached: bool
-) -> None:
+class Looked(Attention):
+    """Knows which kernels have looked whether others are asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel_ids: set[str] = set()
+
+    def elsewhere(self, kernel_id: str) -> bool:
+        self.kernel_ids.add(kernel_id)
+        return super().elsewhere(kernel_id)
+
+
+async def test_kernels_look_whether_others_are_asked(frontend: Frontend, fake: str) -> None:
     async with Frontend() as there:
-        there.manager.attention = Attention(clock=lambda: 0.0)  # so that it lasts
-        events = Events(there)
-        if attached:
-            file = frontend.get_kernel(fake).connection_file
-            kernel_id = await there.attach_kernel(file)
-        else:
-            kernel_id = await there.start_kernel(str(FAKE))
-        with there.manager.attention.on("another"):
-            handle = there.execute_code(kernel_id, "stream stdout a")
-            request_id = there.send(kernel_id, Request("shell", "kernel_info_request", {}))
-            await events.until(
-                lambda event: (
-                    isinstance(event, MessageReceived) and event.message.parent_id == request_id
-                )
+        attention = there.manager.attention = Looked()
+        file = frontend.get_kernel(fake).connection_file
+        kernel_ids = {await there.attach_kernel(file), await there.start_kernel(str(FAKE))}
+        for kernel_id in kernel_ids:
+            await there.execute_code(kernel_id, "stream stdout a")
+        assert attention.kernel_ids == kernel_ids
+
+
+async def test_what_waits_keeps_its_place(
+    frontend: Frontend, events: Events, python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Help comes with the answer, and a prompt on a channel of its own."""
+    monkeypatch.setattr(Attention, "elsewhere", lambda self, kernel_id: True)
+    for _ in range(5):
+        result = await frontend.execute_code(python, "print('first')\nlen?")
+        assert [output["output_type"] for output in result.outputs] == ["stream", "display_data"]
+        handle = frontend.execute_code(python, "print('which?'); input()")
+        asked = await events.until(
+            lambda event, handle=handle: (
+                isinstance(event, InputRequested) and event.execution_id == handle.execution_id
             )
-            assert not any(
-                isinstance(event, OutputChanged) for event in events.of(handle.execution_id)
-            )
-        assert text_of((await handle).outputs) == "a\n"
+        )
+        told = events.of(handle.execution_id)
+        assert any(isinstance(event, OutputChanged) for event in told[: told.index(asked)])
+        await frontend.provide_stdin(python, "this")
+        await handle
 
 
 async def test_output_gives_way_to_a_completion(fake: str, frontend: Frontend) -> None:

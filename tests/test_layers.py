@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = "carpo_lsp"
 
 LAYERS = (
-    ("deadlines", "errors", "files", "jsontext", "loading", "protocol", "structure"),
+    ("appending", "deadlines", "errors", "files", "jsontext", "loading", "protocol", "structure"),
     ("kernels",),
     ("documents",),
     ("journal",),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
+from carpo_lsp.appending import append
 from carpo_lsp.kernels.transcript.spool import Spool
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ log = logging.getLogger(__name__)
 
 LOCK: Final = "lock"
 OUTPUTS: Final = "outputs"
-
-PIECE: Final = 64 * 1024
-"""Bytes of lines that are written at once."""
 
 _SESSION: Final = re.compile(r"\d{8}T\d{12}-\d+-[0-9a-f]+")
 _FILE: Final = re.compile(r"(\w+)\.(\d+)\.jsonl")
@@ -68,15 +66,7 @@ class Session:
         new = not path.exists()
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            before = os.fstat(descriptor).st_size
-            try:
-                size = before + _write(descriptor, lines)
-                if sync:
-                    os.fsync(descriptor)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(descriptor, before)
-                raise
+            size = append(descriptor, lines, sync=sync).stop
         finally:
             os.close(descriptor)
         if new and sync:
@@ -203,30 +193,3 @@ def _entries(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except FileNotFoundError:
         return []
-
-
-def _write(descriptor: int, lines: Iterable[bytes]) -> int:
-    """Write lines one after the other, short ones together; returns how many bytes they are.
-
-    Long ones are not joined first: to have some megabytes in memory costs more than to write them.
-    """
-    size = 0
-    for piece in _pieces(lines):
-        size += len(piece)
-        rest = memoryview(piece)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    return size
-
-
-def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    together: list[bytes] = []
-    size = 0
-    for line in lines:
-        together.append(line)
-        size += len(line)
-        if size >= PIECE:
-            yield b"".join(together)
-            together.clear()
-            size = 0
-    yield b"".join(together)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -32,6 +32,9 @@ TURN: Final = 64 * 1024
 PAUSE: Final = 0.002
 """Seconds between looks at output that waits or is read in steps, see `Attention`."""
 
+PAUSES: Final = 10
+"""Looks after which output that waits is read at last, however much others are asked."""
+
 AHEAD: Final = 64
 """Output messages that wait in this process when the others may wait in the kernel."""
 
@@ -49,6 +52,10 @@ class Channels:
     ) -> None:
         self.codec = Codec(info, name)
         self._beside = beside
+        self._pauses = 0
+        """How often output has been left since it was read."""
+        self._read_at = 0.0
+        """When output was, on the loop's clock."""
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
@@ -92,59 +99,75 @@ class Channels:
     def _read(self, channel: Channel) -> None:
         if channel in self._unread:
             return
-        if channel == "iopub" and self._beside.waits:
-            self._leave(channel)
+        if channel == "iopub" and self._pauses < PAUSES and self._beside.waits:
+            self._leave()
             return
-        read = self._take(channel)
-        if read == "some":
+        count, more = self._take(channel)
+        if more:
             self._unread.add(channel)
             self._loop.call_soon(self._go_on, channel)
-        elif read == "all" and channel == "iopub" and self._beside.in_steps:
-            self._leave(channel)
+        elif channel == "iopub" and count and self._beside.in_steps:
+            now = self._loop.time()
+            fast = count > 1 or now - self._read_at < PAUSE / 2
+            self._read_at = now
+            if fast:  # a step costs more than a message does
+                self._leave()
 
     def _go_on(self, channel: Channel) -> None:
         self._unread.discard(channel)
         self._read(channel)
 
-    def _leave(self, channel: Channel) -> None:
-        """Do not read for a moment, nor look: of what is not taken the descriptor tells on and on,
-        and the loop would turn as fast as it can."""
-        if (socket := self._sockets.get(channel)) is not None:
-            self._unread.add(channel)
+    def _leave(self) -> None:
+        """Do not read output for a moment, nor look: of what is not taken the descriptor tells on
+        and on, and the loop would turn as fast as it can."""
+        if (socket := self._sockets.get("iopub")) is not None:
+            self._pauses += 1
+            self._unread.add("iopub")
             self._loop.remove_reader(socket.fileno())
-            self._loop.call_later(PAUSE, self._come_back, channel)
+            self._loop.call_later(PAUSE, self._come_back)
 
-    def _come_back(self, channel: Channel) -> None:
-        if (socket := self._sockets.get(channel)) is not None:
-            self._loop.add_reader(socket.fileno(), self._read, channel)
-            self._go_on(channel)
+    def _come_back(self) -> None:
+        if (socket := self._sockets.get("iopub")) is not None:
+            self._loop.add_reader(socket.fileno(), self._read, "iopub")
+            self._go_on("iopub")
 
-    def _take(self, channel: Channel) -> Literal["nothing", "some", "all"]:
-        """Read what has come, as much of it as is read in a turn."""
-        read: Literal["nothing", "all"] = "nothing"
+    def _catch_up(self) -> None:
+        """Read the output that has been left, a turn for each pause."""
+        for _ in range(max(1, self._pauses)):
+            if not self._take("iopub")[1]:
+                break
+
+    def _take(self, channel: Channel) -> tuple[int, bool]:
+        """Read what has come, as much of it as is read in a turn: how many messages these were, and
+        whether there may be more."""
         socket = self._sockets.get(channel)
+        if channel == "iopub":
+            self._pauses = 0
         if socket is None:
-            return read
+            return 0, False
         room = TURN
-        for _ in range(BATCH):
+        for count in range(BATCH):
             try:
                 frames = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return read
-            read = "all"
+                return count, False
             self._arrived.set()
             message = self.codec.decode(channel, frames)
+            if channel != "iopub" and "iopub" in self._unread:
+                self._catch_up()  # what a kernel has shown comes before its answer or its question
+                if channel not in self._sockets:
+                    return count, False
             if message is not None:
                 try:
                     self._on_message(message)
                 except Exception:  # one message's fault must not cost the others their reader
                     log.exception("A %s on %s could not be handled", message.msg_type, channel)
             if channel not in self._sockets:  # the message made its receiver close us
-                return read
+                return count, False
             room -= sum(map(len, frames))
             if room < 0:
                 break
-        return "some"
+        return count + 1, True
 
     def hold_back(self) -> None:
         """Take output off the kernel only as fast as it is read here."""

@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 SETUP = """\
 import time, types
 get_ipython().Completer.use_jedi = False
-few = types.SimpleNamespace(**{f"name_{n:03}": n for n in range(10)})
-other = types.SimpleNamespace(**{f"name_{n:03}": n for n in range(10)})
 long = types.SimpleNamespace(**{"n" * 40: 1})
-many = types.SimpleNamespace(**{f"name_{n:03}": n for n in range(500)})
-more = types.SimpleNamespace(**{f"name_{n:03}": n for n in range(500)})
+for size in 10, 100, 500, 2000:
+    for name in f"a{size}", f"b{size}":
+        names = {f"name_{n:04}": n for n in range(size)}
+        globals()[name] = types.SimpleNamespace(**names)
 """
-"""Two objects of each kind: a completion of the one is no answer for the other. Without jedi,
+"""Two objects of each size: a completion of the one is no answer for the other. Without jedi,
 whose times vary by far more than what is measured here."""
 
-FEW = ("few.n", "other.n")
-MANY = ("many.n", "more.n")
+
+def matches(size: int) -> tuple[str, str]:
+    """Codes of which the kernel has so many completions."""
+    return f"a{size}.n", f"b{size}.n"
+
+
+FEW = matches(10)
+MANY = matches(500)
 
 TIMES = 20
 """Completions in a round."""
@@ -291,6 +297,10 @@ _BUSY = (Goal("p50", "more", 3), Goal("max", "at most", BUDGET))
 ROWS = (
     Row("completion, 10 matches", "raw", warm(FEW), _WARM),
     Row("completion, 500 matches", "raw", warm(MANY), (Goal("p50", "more", 8),)),
+    *(
+        Row(f"completion, {size:,} matches", "raw", warm(matches(size)), (), short=False)
+        for size in (100, 2000)
+    ),
     *(
         # Many: a kernel that computes answers after 25 to 60 ms, whoever asks.
         Row(f"completion while the kernel {what}", "raw subshell", busy(code), _BUSY, rounds=20)

@@ -22,16 +22,21 @@ PRINTS = 20_000
 PATIENCE = 20.0
 """Seconds that jupyter_client waits for an end that it may have dropped."""
 
-CODES = {
-    "lines": f"for n in range({PRINTS}): print(n, flush=True)",
-    "print": f"print('x' * {100 * MB})",
-    "images": (
-        "import base64, os\n"
-        "from IPython.display import publish_display_data\n"
-        "image = base64.b64encode(os.urandom(75_000)).decode()\n"
-        "for _ in range(1000): publish_display_data({'image/png': image})"
-    ),
-}
+LINES = f"for n in range({PRINTS}): print(n, flush=True)"
+
+
+def printing(megabytes: int) -> str:
+    return f"print('x' * {megabytes * MB})"
+
+
+def showing(count: int, kilobytes: int) -> str:
+    return f"""\
+import base64, os
+from IPython.display import publish_display_data
+image = base64.b64encode(os.urandom({750 * kilobytes})).decode()
+for _ in range({count}):
+    publish_display_data({{"image/png": image}})
+"""
 
 
 LOSSLESS = """\
@@ -139,22 +144,36 @@ ROWS = (
     Row(
         f"{PRINTS:,} flushed prints",
         "raw reader",
-        flood(CODES["lines"], peer=True),
+        flood(LINES, peer=True),
         (Goal("p50", "times", 1.10), Goal("messages/s", "at most", 60)),
         rounds=5,
     ),
     Row(
         "one print of 100 MB",
         "raw reader",
-        flood(CODES["print"]),
+        flood(printing(100)),
         (Goal("p50", "times", 1.3), _MEMORY),
         rounds=5,
     ),
     Row(
         "1,000 images of 100 kB",
         "raw reader",
-        flood(CODES["images"]),
+        flood(showing(1000, 100)),
         (Goal("p50", "times", 1.3), _MEMORY),
         rounds=5,
+    ),
+    *(
+        Row(f"one print of {size} MB", "raw reader", flood(printing(size)), (), short=False)
+        for size in (1, 10)
+    ),
+    *(
+        Row(
+            f"100 images of {size:,} kB",
+            "raw reader",
+            flood(showing(100, size)),
+            (),
+            short=False,
+        )
+        for size in (10, 100, 1000)
     ),
 )

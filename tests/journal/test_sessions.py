@@ -11,6 +11,7 @@ import pytest
 from journals import KEY, URI, ended, entry, printed, read, text, whole
 from support import mode, names
 
+from carpo_lsp.appending import PIECE
 from carpo_lsp.journal import reading, sessions
 from carpo_lsp.journal.changes import Changes
 from carpo_lsp.journal.lines import encode, key_of
@@ -85,7 +86,8 @@ def test_lines_of_which_some_cannot_be_written_are_not_there(tmp_path: Path) -> 
     before = (session.folder / NAME).read_bytes()
 
     def lines() -> Iterator[bytes]:
-        yield whole("2", "x" * sessions.PIECE)
+        yield whole("2", "x" * PIECE)
+        yield whole("3", "x" * PIECE)
         assert (session.folder / NAME).read_bytes() != before
         raise LookupError("there is no second line")
 
@@ -97,7 +99,7 @@ def test_lines_of_which_some_cannot_be_written_are_not_there(tmp_path: Path) -> 
 
 def test_short_lines_and_long_ones_keep_their_order(tmp_path: Path) -> None:
     session = Session(tmp_path)
-    lines = [b"%d %s\n" % (n, b"x" * (n % 7) * sessions.PIECE) for n in range(20)]
+    lines = [b"%d %s\n" % (n, b"x" * (n % 7) * PIECE) for n in range(20)]
     assert session.append(NAME, lines, sync=False) == sum(map(len, lines))
     session.close()
     assert (session.folder / NAME).read_bytes() == b"".join(lines)

@@ -13,7 +13,7 @@ import zmq
 from jupyter_client.session import Session
 from support import DEADLINE
 
-from carpo_lsp.kernels.channels import AHEAD, BATCH, PAUSE, TURN, Channels
+from carpo_lsp.kernels.channels import AHEAD, BATCH, PAUSE, PAUSES, TURN, Channels
 from carpo_lsp.kernels.messages import Request
 
 if TYPE_CHECKING:
@@ -187,40 +187,47 @@ class Manners:
 
     def __init__(self, *, waits: int = 0, in_steps: bool = False) -> None:
         self.looks = 0
+        self.looked = asyncio.Event()
         self.in_steps = in_steps
         self._waits = waits
 
     @property
     def waits(self) -> bool:
         self.looks += 1
+        self.looked.set()
         return self.looks <= self._waits
 
 
-@pytest.mark.parametrize("manners", [Manners(waits=20), Manners(in_steps=True)])
-def test_the_loop_rests_while_output_is_left(tmp_path: Path, manners: Any) -> None:
-    """ZeroMQ's descriptors tell of what is not taken for as long as it is not."""
-    count = 20
+def loops_of(folder: Path, manners: Any, groups: int, each: int) -> int:
+    """How often the loop asks for news while groups of messages come and are taken."""
 
     async def run() -> None:
-        arrived = asyncio.Event()
+        arrived = asyncio.Semaphore(0)
         with zmq.Context() as context:
-            publisher = Publisher(context, tmp_path)
+            publisher = Publisher(context, folder)
             channels = Channels(
-                context, publisher.info, lambda message: arrived.set(), beside=manners
+                context, publisher.info, lambda message: arrived.release(), beside=manners
             )
             await publisher.peer()
             async with asyncio.timeout(DEADLINE):
-                for _ in range(count):
-                    publisher.publish(1)
-                    await arrived.wait()
-                    arrived.clear()
+                for _ in range(groups):
+                    for _ in range(each):
+                        publisher.publish(1)
+                    for _ in range(each):
+                        await arrived.acquire()
             channels.close()
             publisher.close()
 
     looks = Looks()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(looks)) as runner:
         runner.run(run())
-    assert looks.number < 10 * count
+    return looks.number
+
+
+@pytest.mark.parametrize("how", [{"waits": 20}, {"in_steps": True}])
+def test_the_loop_rests_while_output_is_left(tmp_path: Path, how: dict[str, Any]) -> None:
+    """ZeroMQ's descriptors tell of what is not taken for as long as it is not."""
+    assert loops_of(tmp_path, Manners(**how), groups=20, each=5) < 10 * 20
 
 
 async def test_what_does_not_come_is_not_looked_for_in_steps(
@@ -245,17 +252,18 @@ async def test_what_does_not_come_is_not_looked_for_in_steps(
     assert manners.looks < 10
 
 
-async def test_output_that_waits_is_read_afterwards(
-    context: zmq.Context[Any], tmp_path: Path
+@pytest.mark.parametrize(("waits", "least"), [(3, 4), (10**9, PAUSES)])
+async def test_output_waits_for_others_but_not_for_ever(
+    context: zmq.Context[Any], tmp_path: Path, waits: int, least: int
 ) -> None:
     publisher = Publisher(context, tmp_path)
-    manners: Any = Manners(waits=3)
-    read: list[int] = []
+    manners: Any = Manners(waits=waits)
+    looks: list[int] = []
     everything = asyncio.Event()
 
     def on_message(message: Message) -> None:
-        read.append(manners.looks)
-        if len(read) == BATCH:
+        looks.append(manners.looks)
+        if len(looks) == BATCH:
             everything.set()
 
     channels = Channels(context, publisher.info, on_message, beside=manners)
@@ -268,7 +276,42 @@ async def test_output_that_waits_is_read_afterwards(
     finally:
         channels.close()
         publisher.close()
-    assert min(read) > 3
+    assert min(looks) >= least
+
+
+async def test_what_waits_comes_before_the_answer(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    publisher = Publisher(context, tmp_path)
+    manners: Any = Manners(waits=10**9)
+    got: list[str] = []
+    answered = asyncio.Event()
+
+    def on_message(message: Message) -> None:
+        got.append(message.channel)
+        if message.channel == "shell":
+            answered.set()
+
+    shell = context.socket(zmq.ROUTER)
+    shell.linger = 0
+    shell.bind(f"ipc://{publisher.info['ip']}-0")
+    channels = Channels(context, publisher.info, on_message, beside=manners)
+    try:
+        await publisher.peer()
+        channels.send(Request("shell", "kernel_info_request", {}))
+        assert shell.poll(1000 * DEADLINE)
+        identity = shell.recv_multipart()[0]
+        session = Session(key=KEY)
+        publisher.publish(1)
+        async with asyncio.timeout(DEADLINE):
+            await manners.looked.wait()
+            shell.send_multipart(session.serialize(session.msg("reply", {}), ident=identity))
+            await answered.wait()
+    finally:
+        channels.close()
+        shell.close()
+        publisher.close()
+    assert got == ["iopub", "shell"]
 
 
 async def test_what_a_kernel_has_left_behind_does_not_wait(

@@ -7,24 +7,20 @@ Text that is being printed is never among them.
 
 from __future__ import annotations
 
-import itertools
-import json
 import logging
-import os
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from msgspec import Struct
-
-from carpo_lsp import jsontext
 from carpo_lsp.kernels import outputs
+from carpo_lsp.kernels.transcript.chunk_files import ChunkFiles
 from carpo_lsp.kernels.transcript.spool import SpooledText
 
 if TYPE_CHECKING:
     from carpo_lsp.kernels.events import Output
+    from carpo_lsp.kernels.transcript.chunk_files import Entry, Place
     from carpo_lsp.kernels.transcript.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -35,16 +31,10 @@ BUDGET: Final = 16 * 1024 * 1024
 CHUNK: Final = 1024 * 1024
 """Bytes from which on a chunk takes no more outputs: what is read from disk for one of them."""
 
-FILE: Final = 16 * 1024 * 1024
-"""Bytes from which on a file takes no more chunks. To make one may cost as much as to fill it."""
-
 TEXT_LIMIT: Final = 1024 * 1024
 """Characters of one stream text that are kept in memory."""
 
 LOST: Final = "This output is lost: its file in the server's temporary folder has gone.\n"
-
-Entry = tuple["Output", str | None]
-"""An output and the display id by which it can be updated."""
 
 
 class Shelf:
@@ -75,70 +65,10 @@ class Shelf:
         self._held -= self._chunks.pop(chunk, 0)
 
 
-class _Files:
-    """The files of one execution. Each goes with the last chunk that is in it."""
-
-    def __init__(self) -> None:
-        self._last: _File | None = None
-
-    def write(self, spool: Spool, entries: Iterable[Entry]) -> _Place:
-        """Add a chunk. Raises `OSError`; what has been written of it then is in nobody's way."""
-        if self._last is None or not self._last.chunks or self._last.size >= FILE:
-            file, path = spool.create(".outputs")
-            file.close()
-            self._last = _File(path)
-        return self._last.append(entries)
-
-
-class _File:
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.size = 0
-        """Bytes of the chunks that are or were in it."""
-        self.chunks = 0
-        """How many are in it."""
-
-    def append(self, entries: Iterable[Entry]) -> _Place:
-        start = self.size
-        try:
-            with open(self.path, "r+b") as file:
-                file.seek(start)
-                file.writelines(map(jsontext.encode_line, entries))
-                self.size = file.tell()
-        except OSError:
-            if not self.chunks:
-                _remove(self.path)
-            raise
-        self.chunks += 1
-        return _Place(self, start)
-
-
-class _Place(Struct, frozen=True):
-    """Where in a file a chunk is, one output a line."""
-
-    file: _File
-    start: int
-
-    def read(self, size: int) -> list[Entry]:
-        """Its outputs. Raises `OSError`, or `ValueError` for what is none of ours."""
-        with open(self.file.path, "rb") as file:
-            file.seek(self.start)
-            lines = itertools.islice(file, size)
-            entries = [(output, shown_as) for output, shown_as in map(json.loads, lines)]
-        if len(entries) < size:
-            raise ValueError("its end is missing")
-        return entries
-
-    def remove(self) -> None:
-        self.file.chunks -= 1
-        if not self.file.chunks:
-            _remove(self.file.path)
-
-
 class _Chunk:
     """Some outputs in a row, in memory or in a file."""
 
-    def __init__(self, files: _Files) -> None:
+    def __init__(self, files: ChunkFiles) -> None:
         self._files = files
         self.size = 0
         """How many outputs."""
@@ -146,7 +76,7 @@ class _Chunk:
         """Bytes they take in memory, about."""
         self._entries: list[Entry] = []
         self._display_ids: frozenset[str] = frozenset()
-        self._place: _Place | None = None
+        self._place: Place | None = None
 
     @property
     def full(self) -> bool:
@@ -210,7 +140,7 @@ class Outputs(Sequence["Output"]):
         """`texts` takes text that is too long, where it is not to be the spool of the shelf."""
         self._shelf = shelf
         self._texts = texts or shelf.spool
-        self._files = _Files()
+        self._files = ChunkFiles()
         self._chunks: list[_Chunk] = []
         # Several may hold an execution's record; its files go with the last of them.
         weakref.finalize(self, _discard, shelf, self._chunks).atexit = False
@@ -333,10 +263,3 @@ def _discard(shelf: Shelf, chunks: list[_Chunk]) -> None:
         shelf.drop(chunk)
         chunk.leave_file()
     chunks.clear()
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError as error:
-        log.warning("A file of outputs cannot be removed: %s", error)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import names
 
+from carpo_lsp.kernels.transcript import chunk_files
 from carpo_lsp.kernels.transcript import shelf as module
 from carpo_lsp.kernels.transcript.shelf import Outputs, Shelf
 from carpo_lsp.kernels.transcript.spool import Spool
@@ -30,7 +31,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 @pytest.fixture
 def a_file_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every chunk is in a file of its own."""
-    monkeypatch.setattr(module, "FILE", 0)
+    monkeypatch.setattr(chunk_files, "FILE", 0)
 
 
 def files(folder: Path) -> list[str]:
@@ -142,7 +143,7 @@ def test_files_go_with_what_is_cleared_and_with_the_last_who_holds_it(
 def test_the_chunks_of_an_execution_share_files(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FILE", 3 * BIG)
+    monkeypatch.setattr(chunk_files, "FILE", 3 * BIG)
     shelf = Shelf(spool, budget=0)
     one, other = Outputs(shelf), Outputs(shelf)
     for mark in "abcdefg":
@@ -157,6 +158,23 @@ def test_the_chunks_of_an_execution_share_files(
     assert len(files(tmp_path)) == 3, "the first has gone, and there is another at the end"
     assert marks(one) == "ABCdefg"
     one.clear()
+    assert files(tmp_path) == []
+
+
+def test_there_is_another_file_for_one_that_somebody_has_removed(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outputs = Outputs(Shelf(spool, budget=0))
+    outputs.append(image("a"))
+    (path,) = tmp_path.glob("*/*.outputs")
+    path.unlink()
+    outputs.append(image("b"))
+    outputs.append(image("c"))
+    assert len(files(tmp_path)) == 1
+    assert "has gone" in caplog.text
+    assert outputs[0]["text"] == module.LOST
+    assert outputs[1:] == (image("b"), image("c"))
+    outputs.clear()
     assert files(tmp_path) == []
 
 
@@ -216,7 +234,7 @@ def test_where_outputs_are_makes_no_difference(
     spool = Spool(tmp_path_factory.mktemp("spool"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK", 500)
-        patch.setattr(module, "FILE", file)
+        patch.setattr(chunk_files, "FILE", file)
         outputs = Outputs(Shelf(spool, budget))
         expected: list[dict[str, Any]] = []
         for kind, name, value in steps:
