@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 import sshd
-from support import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,4 +24,4 @@ def ssh(ssh_server: sshd.Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     after it has gone."""
     monkeypatch.setenv("PATH", str(ssh_server.bin), prepend=":")
     yield
-    psutil.wait_procs(ssh_server.sessions(), timeout=DEADLINE)
+    ssh_server.wait()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import psutil
+from support import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,10 @@ STRANGER: Final = "stranger"
 SHARED: Final = "shared"
 """The same server by a name under which all sessions share one connection."""
 
-PASSED: Final = ("CARPO_TEST_RUN", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "XDG_STATE_HOME")
+MARK: Final = "CARPO_TEST_RUN"
+"""What marks all that a run of the tests starts, in its environment."""
+
+PASSED: Final = (MARK, "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "XDG_STATE_HOME")
 
 
 def sshd_program() -> str | None:
@@ -50,9 +54,17 @@ class Sshd:
 
     def daemons(self) -> list[psutil.Process]:
         """What of the server serves its sessions."""
-        sessions = self.sessions()
-        below = [child for each in sessions for child in each.children(recursive=True)]
-        return [each for each in (*sessions, *below) if each.name().startswith("sshd")]
+        found = []
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if each.name().startswith("sshd"):
+                    found.append(each)
+        return found
+
+    def wait(self) -> None:
+        """Wait for the end of what serves sessions: a session is more than one process, and the
+        last goes a moment after the client."""
+        psutil.wait_procs(self.daemons(), timeout=DEADLINE)
 
     def cut(self) -> None:
         """End all connections at once, as when a network goes."""
@@ -127,8 +139,11 @@ def running(folder: Path) -> Iterator[Sshd]:
         drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=log)
         yield Sshd(process, runtime, bin_)
     finally:
+        began = psutil.Process(process.pid).create_time()
         process.terminate()
         process.wait()
+        # A connection that a client has given up may get its process only now; it goes at once.
+        psutil.wait_procs(_served_since(began), timeout=DEADLINE)
         process.stderr.close()
         drain.wait()
         log.close()
@@ -152,6 +167,17 @@ def kernel(server: Sshd, spec: str = "python3") -> Iterator[subprocess.Popen[str
     finally:
         process.terminate()
         process.communicate()
+
+
+def _served_since(began: float) -> list[psutil.Process]:
+    """What serves connections to servers of this run of the tests that are no older."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            ours = each.environ().get(MARK) == os.environ.get(MARK)
+            if ours and each.name().startswith("sshd") and each.create_time() >= began:
+                found.append(each)
+    return found
 
 
 def _lines(options: dict[str, str]) -> str:

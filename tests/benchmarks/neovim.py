@@ -95,7 +95,8 @@ async def neovim(lab: Lab, player: str, env: dict[str, str] | None = None) -> As
         ended = asyncio.create_task(process.wait())
         try:
             await asyncio.wait([ended, connected], return_when=asyncio.FIRST_COMPLETED)
-            assert not ended.done(), "Neovim has ended before its first round"
+            if ended.done():
+                raise Problem("Neovim has ended before its first round")
             reader, writer = connected.result()
 
             def rounds(name: str) -> Measure:

@@ -10,12 +10,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import psutil
 import pytest
 import pytest_asyncio
 import sshd
 from jupyter_servers import ENTERPRISE, GATEWAY, JUPYTER, Kind, serving
-from support import DEADLINE, FAKE, Events, check_order, text_of
+from support import FAKE, Events, check_order, text_of
 
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.events import (
@@ -166,7 +165,7 @@ async def by_ssh(language: Language, folder: Path) -> AsyncIterator[Start]:
         patch.setenv("PATH", str(server.bin), prepend=":")
         name = f"ssh:{sshd.HOST}/{language.start['spec_name']}"
         yield lambda frontend: frontend.start_kernel(spec_name=name)
-        psutil.wait_procs(server.sessions(), timeout=DEADLINE)
+        server.wait()
 
 
 @attrs.frozen
