@@ -523,7 +523,9 @@ class Frontend:
         Only for code that is quick and harmless, on an idle kernel. `expressions` are Jupyter's
         user expressions. Raises `KernelTimeout` after `deadline` seconds, or when code runs.
         """
-        return await self.manager.get(kernel_id).evaluate(code, expressions or {}, deadline)
+        kernel = self.manager.get(kernel_id)
+        with self.manager.attention.on(kernel_id):
+            return await kernel.evaluate(code, expressions or {}, deadline)
 
     async def is_complete(self, kernel_id: str, code: str) -> protocol.IsCompleteResult:
         """Whether code could be run as it is, or needs more lines."""

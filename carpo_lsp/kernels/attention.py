@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LONGEST: Final = 0.02
-"""Seconds that output is left for one question, at most: a kernel that is slow to answer must not
-stop the others."""
+"""Seconds that output is left for one question, at most: it may be slow to be answered. For how
+long it is left for several, `Channels` decides."""
 
 LATELY: Final = 1.0
 """Seconds after a question in which the next one is likely."""
@@ -24,8 +24,9 @@ class Attention:
 
     Meanwhile the output of other kernels is left where it is. To read it and to send it on would
     take the processor from those who answer, and put more in the client's pipe before the answer.
-    And for a while after a question output is read in steps: to wake for each message takes twice
-    the processor time, of which the next question is to have its share.
+    And for a while after a question output that comes fast is read in steps: to wake for each
+    message takes a third more of the processor, of which the next question is to have its share.
+    Kernels that are reached through a keeper, ssh or a Jupyter server are read as they come.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
