@@ -8,9 +8,7 @@ import contextlib
 import fcntl
 import logging
 import os
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
@@ -19,10 +17,12 @@ import psutil
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.kernels.elsewhere.existing import kernel_id_of, running
 from carpo_lsp.kernels.supervision import watchdog
+from carpo_lsp.kernels.supervision.guard import links_to_connection_files
 from carpo_lsp.kernels.supervision.usage import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from carpo_lsp.kernels.kept.link import KeeperStatus
     from carpo_lsp.kernels.kept.registry import Entry, Registry
@@ -164,7 +164,7 @@ def _served() -> Iterator[tuple[str, int]]:
     """The connection files of the kernels of running servers of ours, by their temporary folders,
     and the process ids of the servers."""
     processes = _by_argument()
-    for link in Path(tempfile.gettempdir()).glob(f"{watchdog.PREFIX}*/kernel-*.json"):
+    for link in links_to_connection_files():
         path = _target(link)
         process = processes.get(path)
         if process is not None and _in_use(link.parent):

@@ -9,9 +9,7 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import time
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +19,7 @@ from carpo_lsp.kernels import process
 from carpo_lsp.kernels.kept.keeperlog import CURRENT, ENTRY, LOCK, OLDER
 from carpo_lsp.kernels.specs import Spec
 from carpo_lsp.kernels.supervision import watchdog
-from carpo_lsp.kernels.supervision.guard import GIVEN
+from carpo_lsp.kernels.supervision.guard import GIVEN, links_to_connection_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -230,9 +228,8 @@ def _is_abandoned(folder: Path) -> bool:
 def _given_away(kernel_id: str) -> list[tuple[Path, str]]:
     """The temporary folder of a kernel whose entry does not tell where it is, and the path of its
     connection file: the folder has a link to it that is called so."""
-    pattern = f"{watchdog.PREFIX}*/kernel-{escape(kernel_id)}.json"
     found = []
-    for link in Path(tempfile.gettempdir()).glob(pattern):
+    for link in links_to_connection_files(kernel_id):
         with contextlib.suppress(OSError):
             # Anyone may put a folder there, with a link to any file.
             if link.parent.lstat().st_uid == os.getuid() and (link.parent / GIVEN).exists():

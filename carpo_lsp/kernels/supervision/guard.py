@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import glob
 import logging
 import os
 import subprocess
@@ -88,6 +89,14 @@ class OwnFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def links_to_connection_files(kernel_id: str | None = None) -> list[Path]:
+    """The links in the temporary folders of all processes to the connection file of a kernel, or to
+    all. Those folders come and go meanwhile, over which `Path.glob` fails."""
+    parent = glob.escape(tempfile.gettempdir())
+    name = f"kernel-{'*' if kernel_id is None else glob.escape(kernel_id)}.json"
+    return [Path(link) for link in glob.glob(f"{parent}/{watchdog.PREFIX}*/{name}")]
 
 
 class Guard:

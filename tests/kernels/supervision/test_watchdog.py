@@ -299,6 +299,25 @@ def test_folders_of_processes_that_were_killed_while_they_made_or_removed_them(
     assert not file.exists()
 
 
+def test_links_are_found_while_folders_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("carpo-one", "carpo-old-carpo-two", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kernel-1.json").symlink_to("/nowhere")
+    scandir = os.scandir
+
+    def scan(path: str) -> Iterator[os.DirEntry[str]]:
+        if str(path).endswith("two"):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    link = tmp_path / "carpo-one" / "kernel-1.json"
+    assert guard_module.links_to_connection_files() == [link]
+    assert link in guard_module.links_to_connection_files("1")
+    assert guard_module.links_to_connection_files("[1]") == []
+
+
 def test_a_folder_of_our_own(tmp_path: Path) -> None:
     folder = OwnFolder("outputs-", tmp_path)
     assert folder.path.name.startswith("carpo-outputs-")
