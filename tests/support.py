@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import resource
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -187,6 +189,19 @@ def mode(path: Path) -> int:
 def read_json(path: Path | str | None) -> Any:
     assert path is not None
     return json.loads(Path(path).read_text())
+
+
+@contextlib.contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file that this process writes may have more bytes meanwhile, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 class Clock:

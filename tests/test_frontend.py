@@ -330,12 +330,22 @@ async def test_what_waits_keeps_its_place(
         await handle
 
 
-async def test_output_gives_way_to_a_completion(fake: str, frontend: Frontend) -> None:
-    attention = frontend.manager.attention = Attention(clock=lambda: 0.0)
-    asking = asyncio.create_task(frontend.get_completions(fake, "", 0))
-    await asyncio.sleep(0)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda frontend, kernel_id: frontend.get_completions(kernel_id, "", 0),
+        lambda frontend, kernel_id: frontend.evaluate(kernel_id, expressions={"one": "1"}),
+    ],
+)
+async def test_output_gives_way_to_who_asks(
+    frontend: Frontend, python: str, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+) -> None:
+    attention = Attention(clock=lambda: 0.0)
+    monkeypatch.setattr(frontend.manager, "attention", attention)
+    asking = asyncio.ensure_future(ask(frontend, python))
+    await asyncio.sleep(0)  # a task begins in the next turn
     assert attention.elsewhere("another")
-    assert not attention.elsewhere(fake)
+    assert not attention.elsewhere(python)
     await asking
     assert not attention.elsewhere("another")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks import raw
-from tests.benchmarks.floods import LOSSLESS
+from tests.benchmarks.floods import LINES, LOSSLESS
 from tests.benchmarks.lab import Lab, timed
 from tests.benchmarks.rows import OURS, Measure, Row, Subjects
 
@@ -36,8 +36,6 @@ TIMES = 20
 
 PAUSE = 0.025
 """Seconds by which each pause before one is longer than the last; the script says why."""
-
-FLOOD = "for i in range(20_000): print(i, flush=True)"
 
 SIZE = struct.pack("HHHH", 40, 120, 0, 0)
 """Rows and columns of the terminal."""
@@ -138,60 +136,62 @@ def _terminal() -> Iterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def drawn(lab: Lab) -> AsyncIterator[Subjects]:
-    """From the key that runs a cell to its result on the screen."""
+async def beside_raw(lab: Lab, code: str) -> AsyncIterator[tuple[dict[str, Rounds], raw.RawKernel]]:
+    """The Neovims, and a raw client of another kernel, which has run code."""
     async with neovims(lab) as there:
         with raw.started(lab.folder) as limit:
             limit.wait_ready()
-            limit.run("count = iter(range(10**9))")
+            limit.run(code)
+            yield there, limit
 
-            async def bare() -> list[float]:
-                times: list[float] = []
-                for number in range(1, TIMES + 1):
-                    await asyncio.sleep(number * PAUSE)
-                    with timed(times):
-                        limit.run("next(count)")
-                return times
 
-            yield _all(there, "short") | {"raw": bare}
+def _all(there: dict[str, Rounds], name: str) -> Subjects:
+    return {who: rounds(name) for who, rounds in there.items()}
+
+
+@contextlib.asynccontextmanager
+async def drawn(lab: Lab) -> AsyncIterator[Subjects]:
+    """From the key that runs a cell to its result on the screen."""
+    async with beside_raw(lab, "count = iter(range(10**9))") as (there, limit):
+
+        async def bare() -> list[float]:
+            times: list[float] = []
+            for number in range(1, TIMES + 1):
+                await asyncio.sleep(number * PAUSE)
+                with timed(times):
+                    limit.run("next(count)")
+            return times
+
+        yield _all(there, "short") | {"raw": bare}
 
 
 @contextlib.asynccontextmanager
 async def drawn_flood(lab: Lab) -> AsyncIterator[Subjects]:
     """From the key that runs a cell to the end of all that it prints on the screen."""
-    async with neovims(lab) as there:
-        with raw.started(lab.folder) as limit:
-            limit.wait_ready()
-            limit.run(LOSSLESS)
+    async with beside_raw(lab, LOSSLESS) as (there, limit):
 
-            async def bare() -> list[float]:
-                times: list[float] = []
-                with timed(times):
-                    limit.run(FLOOD)
-                return times
+        async def bare() -> list[float]:
+            times: list[float] = []
+            with timed(times):
+                limit.run(LINES)
+            return times
 
-            yield _all(there, "flood") | {"raw reader": bare}
+        yield _all(there, "flood") | {"raw reader": bare}
 
 
 @contextlib.asynccontextmanager
 async def held_up(lab: Lab) -> AsyncIterator[Subjects]:
     """The longest time in which Neovim could do nothing else, or had no processor."""
-    async with neovims(lab) as there:
-        with raw.started(lab.folder) as limit:
-            limit.wait_ready()
-            idle = there[OURS]("idle")
+    async with beside_raw(lab, LOSSLESS) as (there, limit):
+        idle = there[OURS]("idle")
 
-            async def beside() -> list[float]:
-                reading = asyncio.create_task(asyncio.to_thread(limit.run, FLOOD))
-                times = await idle()
-                await reading
-                return list(times)
+        async def beside() -> list[float]:
+            reading = asyncio.create_task(asyncio.to_thread(limit.run, LINES))
+            times = await idle()
+            await reading
+            return list(times)
 
-            yield _all(there, "held_up") | {"idle beside a raw reader": beside}
-
-
-def _all(there: dict[str, Rounds], name: str) -> Subjects:
-    return {who: rounds(name) for who, rounds in there.items()}
+        yield _all(there, "held_up") | {"idle beside a raw reader": beside}
 
 
 ROWS: tuple[Row, ...] = (

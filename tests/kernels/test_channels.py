@@ -13,6 +13,7 @@ import zmq
 from jupyter_client.session import Session
 from support import DEADLINE
 
+from carpo_lsp.kernels import channels as channels_module
 from carpo_lsp.kernels.channels import AHEAD, BATCH, PAUSE, PAUSES, TURN, Channels
 from carpo_lsp.kernels.messages import Request
 
@@ -330,3 +331,40 @@ async def test_what_a_kernel_has_left_behind_does_not_wait(
         channels.close()
         publisher.close()
     assert len(got) == 10 * BATCH
+
+
+async def test_what_comes_fast_is_read_in_steps(
+    context: zmq.Context[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps that have no end here: what follows is not looked at before there is an answer."""
+    monkeypatch.setattr(channels_module, "PAUSE", 3600.0)
+    publisher = Publisher(context, tmp_path)
+    manners: Any = Manners(in_steps=True)
+    got: asyncio.Queue[str] = asyncio.Queue()
+    channels = Channels(
+        context, publisher.info, lambda message: got.put_nowait(message.channel), beside=manners
+    )
+    shell = context.socket(zmq.ROUTER)
+    shell.linger = 0
+    shell.bind(f"ipc://{publisher.info['ip']}-0")
+    try:
+        await publisher.peer()
+        channels.send(Request("shell", "kernel_info_request", {}))
+        assert shell.poll(1000 * DEADLINE)
+        identity = shell.recv_multipart()[0]
+        session = Session(key=KEY)
+        async with asyncio.timeout(DEADLINE):
+            for _ in range(2):
+                publisher.publish(1)
+            assert [await got.get() for _ in range(2)] == ["iopub"] * 2
+            looks = manners.looks
+            publisher.publish(1)
+            channel = "shell"
+            while channel == "shell":  # the output may be longer on its way than an answer
+                shell.send_multipart(session.serialize(session.msg("reply", {}), ident=identity))
+                channel = await got.get()
+    finally:
+        channels.close()
+        shell.close()
+        publisher.close()
+    assert manners.looks == looks

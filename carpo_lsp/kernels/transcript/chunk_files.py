@@ -16,7 +16,7 @@ from carpo_lsp import jsontext
 from carpo_lsp.appending import append
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from carpo_lsp.kernels.events import Output
     from carpo_lsp.kernels.transcript.spool import Spool
@@ -36,18 +36,17 @@ class ChunkFiles:
     def __init__(self) -> None:
         self._last: _File | None = None
 
-    def write(self, spool: Spool, entries: Iterable[Entry]) -> Place:
+    def write(self, spool: Spool, entries: Sequence[Entry]) -> Place:
         """Add a chunk, all of it or nothing. Raises `OSError`."""
-        lines = [*entries]
         if self._last is not None and self._last.takes_more:
             try:
-                return self._last.append(lines)
+                return self._last.append(entries)
             except FileNotFoundError:
                 log.warning("A file of outputs has gone: %s", self._last.path)
         file, path = spool.create(".outputs")
         file.close()
         self._last = _File(path)
-        return self._last.append(lines)
+        return self._last.append(entries)
 
 
 class _File:
@@ -60,7 +59,7 @@ class _File:
     def takes_more(self) -> bool:
         return self._chunks > 0 and self._size < FILE
 
-    def append(self, entries: Iterable[Entry]) -> Place:
+    def append(self, entries: Sequence[Entry]) -> Place:
         descriptor = os.open(self.path, os.O_WRONLY)
         try:
             written = append(descriptor, map(jsontext.encode_line, entries))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import names
+from support import files_up_to, names
 
 from carpo_lsp.kernels.transcript import chunk_files
 from carpo_lsp.kernels.transcript import shelf as module
@@ -34,8 +34,8 @@ def a_file_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk_files, "FILE", 0)
 
 
-def files(folder: Path) -> list[str]:
-    return [name for own in folder.iterdir() for name in names(own) if name.endswith(".outputs")]
+def paths(folder: Path) -> list[Path]:
+    return [*folder.glob("*/*.outputs")]
 
 
 def text(text: str, name: str = "stdout") -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_the_oldest_are_moved_to_disk_and_read_when_asked_for(spool: Spool, tmp_
     for mark in "bcdef":
         second.append(image(mark))
         assert shelf.held <= 3 * BIG
-    assert len(files(tmp_path)) == 4
+    assert len(paths(tmp_path)) == 4
     assert (len(first), len(second), bool(first)) == (1, 5, True)
     assert (marks(first), marks(second)) == ("a", "bcdef")
     assert second[0] == image("b")
@@ -80,7 +80,7 @@ def test_the_last_outputs_are_had_without_reading_the_others(spool: Spool, tmp_p
     outputs = Outputs(Shelf(spool, budget=3 * BIG))
     for mark in "abcd":
         outputs.append(image(mark))
-    for path in tmp_path.glob("*/*.outputs"):
+    for path in paths(tmp_path):
         path.unlink()
     assert outputs[-2:] == (image("c"), image("d"))
     assert next(reversed(outputs)) == image("d")
@@ -92,7 +92,7 @@ def test_many_small_outputs_take_few_files(spool: Spool, tmp_path: Path) -> None
     for number in range(60_000):
         outputs.append(text(f"{number}\n", ("stdout", "stderr")[number % 2]))
     assert shelf.held <= BIG
-    assert len(files(tmp_path)) == 1
+    assert len(paths(tmp_path)) == 1
     assert len(outputs) == 60_000
     assert [int(output["text"]) for output in outputs] == list(range(60_000))
 
@@ -115,11 +115,11 @@ def test_a_display_on_disk_is_updated(spool: Spool, tmp_path: Path) -> None:
     outputs = Outputs(Shelf(spool, budget=2 * BIG))
     for mark in "abc":
         outputs.append(image(mark), display_id=mark)
-    assert len(files(tmp_path)) == 2
+    assert len(paths(tmp_path)) == 2
     outputs.update(image("A"), "a")
     outputs.update(image("Z"), "z")
     assert tuple(outputs) == (image("A"), image("b"), image("c"))
-    assert len(files(tmp_path)) == 2, "it takes the memory of another, and leaves no file"
+    assert len(paths(tmp_path)) == 2, "it takes the memory of another, and leaves no file"
 
 
 @pytest.mark.usefixtures("a_file_each")
@@ -131,12 +131,12 @@ def test_files_go_with_what_is_cleared_and_with_the_last_who_holds_it(
     for mark in "abc":
         one.append(image(mark))
         other.append(image(mark))
-    assert len(files(tmp_path)) == 5
+    assert len(paths(tmp_path)) == 5
     one.clear()
     assert (len(one), tuple(one), bool(one)) == (0, (), False)
-    assert len(files(tmp_path)) == 2
+    assert len(paths(tmp_path)) == 2
     del other
-    assert files(tmp_path) == []
+    assert paths(tmp_path) == []
     assert shelf.held == 0
 
 
@@ -149,16 +149,16 @@ def test_the_chunks_of_an_execution_share_files(
     for mark in "abcdefg":
         one.append(image(mark), display_id=mark)
         other.append(image(mark))
-    assert len(files(tmp_path)) == 2 * 3
+    assert len(paths(tmp_path)) == 2 * 3
     assert marks(one) == marks(other) == "abcdefg"
     del other
-    assert len(files(tmp_path)) == 3
+    assert len(paths(tmp_path)) == 3
     for mark in "abc":
         one.update(image(mark.upper()), mark)
-    assert len(files(tmp_path)) == 3, "the first has gone, and there is another at the end"
+    assert len(paths(tmp_path)) == 3, "the first has gone, and there is another at the end"
     assert marks(one) == "ABCdefg"
     one.clear()
-    assert files(tmp_path) == []
+    assert paths(tmp_path) == []
 
 
 def test_there_is_another_file_for_one_that_somebody_has_removed(
@@ -166,16 +166,16 @@ def test_there_is_another_file_for_one_that_somebody_has_removed(
 ) -> None:
     outputs = Outputs(Shelf(spool, budget=0))
     outputs.append(image("a"))
-    (path,) = tmp_path.glob("*/*.outputs")
+    (path,) = paths(tmp_path)
     path.unlink()
     outputs.append(image("b"))
     outputs.append(image("c"))
-    assert len(files(tmp_path)) == 1
+    assert len(paths(tmp_path)) == 1
     assert "has gone" in caplog.text
     assert outputs[0]["text"] == module.LOST
     assert outputs[1:] == (image("b"), image("c"))
     outputs.clear()
-    assert files(tmp_path) == []
+    assert paths(tmp_path) == []
 
 
 def test_a_file_that_somebody_has_shortened(
@@ -184,7 +184,7 @@ def test_a_file_that_somebody_has_shortened(
     outputs = Outputs(Shelf(spool, budget=0))
     outputs.append(image("a"))
     outputs.append(image("b"))
-    (path,) = tmp_path.glob("*/*.outputs")
+    (path,) = paths(tmp_path)
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
     assert outputs[0] == image("a")
     assert outputs[1]["text"] == module.LOST
@@ -201,12 +201,31 @@ def test_a_disk_that_takes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert "stay in memory" in caplog.text
 
 
+def test_a_disk_that_is_full(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outputs = Outputs(Shelf(spool, budget=0))
+    with files_up_to(3 * BIG // 2):
+        outputs.append(image("a", 2 * BIG))
+        assert paths(tmp_path) == []
+        for mark in "bc":
+            outputs.append(image(mark))
+    assert "stay in memory" in caplog.text
+    (path,) = paths(tmp_path)
+    size = path.stat().st_size
+    assert BIG < size < 3 * BIG // 2, "one picture, and nothing of the next"
+    outputs.append(image("d"))
+    assert paths(tmp_path) == [path]
+    assert path.stat().st_size == 2 * size
+    assert marks(outputs) == "abcd"
+
+
 def test_a_file_that_somebody_has_removed(
     spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outputs = Outputs(Shelf(spool, budget=BIG))
     outputs.append(image("a"))
-    next(tmp_path.glob("*/*.outputs")).unlink()
+    paths(tmp_path)[0].unlink()
     assert [output["text"] for output in outputs] == [module.LOST]
     assert "cannot be read back" in caplog.text
     outputs.clear()
