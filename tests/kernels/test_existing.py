@@ -7,17 +7,21 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import zmq
+from jupyter_client.connect import write_connection_file
 from jupyter_client.manager import AsyncKernelManager
 from plugin_components import program
 from support import DEADLINE, FAKE
 
 from carpo_lsp.errors import KernelStartFailed
 from carpo_lsp.frontend import Frontend
+from carpo_lsp.kernels.elsewhere import existing
 from carpo_lsp.kernels.elsewhere.existing import running
+from carpo_lsp.kernels.supervision.heartbeat import is_there
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -91,6 +95,46 @@ async def test_by_name(frontend: Frontend, start: Start, runtime_dir: Path) -> N
         await frontend.attach_kernel("x*")
     with pytest.raises(KernelStartFailed, match=r"/nowhere/kernel.json.*cannot be read"):
         await frontend.attach_kernel("/nowhere/kernel.json")
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_one_that_is_just_starting(
+    runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """Who has started a kernel is told its name before it listens."""
+    os.mkdir(runtime_dir, mode=0o700)
+    file, gate = str(runtime_dir / "kernel-new.json"), tmp_path / "gate"
+    write_connection_file(file)
+    os.mkfifo(gate)
+    refused = asyncio.Event()
+
+    async def look(*arguments: Any) -> bool:
+        there = await is_there(*arguments)
+        if not there:
+            refused.set()
+        return there
+
+    monkeypatch.setattr(existing, "is_there", look)
+    command = [sys.executable, str(FAKE / "fake_kernel.py"), "-f", file, "--hold", str(gate)]
+    opened = os.open(gate, os.O_RDWR)
+    kernel = await asyncio.create_subprocess_exec(*command)
+    finding = asyncio.create_task(existing.find_connection_file("newest"))
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await refused.wait()
+            if ends:
+                kernel.kill()
+                await kernel.wait()
+                with pytest.raises(KernelStartFailed, match="No kernel runs"):
+                    await finding
+            else:
+                os.write(opened, b"1")
+                assert await finding == file
+    finally:
+        if kernel.returncode is None:
+            kernel.kill()
+            await kernel.wait()
+        os.close(opened)
 
 
 async def test_none_runs(frontend: Frontend, runtime_dir: Path) -> None:

@@ -8,15 +8,18 @@ import contextlib
 import fnmatch
 import glob
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
+import psutil
 from jupyter_core.paths import jupyter_runtime_dir
 from msgspec import Struct
 
 from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import KernelStartFailed
+from carpo_lsp.kernels import process
 from carpo_lsp.kernels.channels import Channels
 from carpo_lsp.kernels.elsewhere.attached import ANSWER, UNUSABLE, read_connection_file
 from carpo_lsp.kernels.messages import Request
@@ -38,6 +41,12 @@ PREFIX: Final = "kernel-"
 ARRIVAL: Final = 1.0
 """Seconds within which what is at an address is reached."""
 
+STARTING: Final = 10.0
+"""Seconds that the process of a kernel may have run before it listens."""
+
+PAUSE: Final = 0.1
+"""Seconds between looks whether it does."""
+
 AT_ONCE: Final = 32
 """Kernels that are looked at at the same time: each takes a dozen file descriptors."""
 
@@ -55,9 +64,10 @@ async def find_connection_file(name: str | None, others: Iterable[str] = ()) -> 
     """The path of the connection file that a name means.
 
     None or `newest` is that of the kernel which was started last, of those in Jupyter's runtime
-    folder that run. A name is that of a file there, a kernel's id or the beginning of one, or a
-    glob pattern, of which it is again the newest; else it is a path. `others` are connection files
-    of kernels elsewhere that are known by their ids as well. Raises `KernelStartFailed`.
+    folder that run, or are just starting. A name is that of a file there, a kernel's id or the
+    beginning of one, or a glob pattern, of which it is again the newest; else it is a path.
+    `others` are connection files of kernels elsewhere that are known by their ids as well. Raises
+    `KernelStartFailed`.
     """
     if name is not None and name != NEWEST and (path := _named(name)) is not None:
         return path
@@ -188,8 +198,21 @@ async def _runs(path: str, context: zmq.Context[Any]) -> bool:
     if PORT not in info:
         return await look(info, context) is not None
     try:
-        return await is_there(context, info, ARRIVAL)
+        while not await is_there(context, info, ARRIVAL):
+            if not await asyncio.to_thread(_is_starting, path):
+                return False
+            await asyncio.sleep(PAUSE)
     except UNUSABLE:
+        return False
+    return True
+
+
+def _is_starting(path: str) -> bool:
+    """Whether a kernel that does not listen has a process, and may do so soon."""
+    try:
+        found = process.with_argument(path)
+        return found is not None and time.time() - found.create_time() < STARTING
+    except psutil.Error:
         return False
 
 
