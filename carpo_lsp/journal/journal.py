@@ -42,9 +42,12 @@ Result = TypeVar("Result")
 INTERVAL: Final = 0.05
 """Seconds between two writings of outputs. What is queued or ends is written at once."""
 
-MAX_WAITING: Final = 4 * 1024 * 1024
-"""Bytes of outputs that may wait; then those beyond `SMALL_OUTPUT` bytes go to files at once. From
-half of it on what waits is written without a pause."""
+MUCH_WAITING: Final = 2 * 1024 * 1024
+"""Bytes of outputs that wait from which on they are written without a pause."""
+
+MAX_WAITING: Final = 16 * 1024 * 1024
+"""Bytes of outputs that may wait; then those beyond `SMALL_OUTPUT` bytes go to files at once. As
+many of the last outputs are in memory anyway, to be shown."""
 
 SMALL_OUTPUT: Final = 16 * 1024
 
@@ -79,9 +82,10 @@ class Journal:
 
     Lines wait in memory while others are written: one thread at a time writes, so that their order
     is kept, and outputs that are undone meanwhile are never written. What is written is safe from
-    the end of this process; another thread brings what has ended to the disk. After a fault of the
-    disk, or when too much waits for it, the executions of that moment are given up, which is noted
-    once it takes something again, and the next one is tried again.
+    the end of this process; another thread brings what has ended to the disk, and removes what is
+    too old or too much. After a fault of the disk, or when too much waits for it, the executions of
+    that moment are given up, which is noted once it takes something again, and the next one is
+    tried again.
     """
 
     def __init__(self, folder: Path | None = None, policy: Policy | None = None) -> None:
@@ -107,7 +111,8 @@ class Journal:
         self._waiting: asyncio.Future[None] | None = None
         self._under_way: asyncio.Future[None] | None = None
         self._to_sync: set[Path] = set()
-        self._syncing: asyncio.Task[None] | None = None
+        self._to_prune = False
+        self._tidying: asyncio.Task[None] | None = None
         self._troubled = False
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -200,13 +205,13 @@ class Journal:
             async with Deadline(CLOSING):
                 if self._writing is not None:
                     await asyncio.wait([self._writing])
-                if self._syncing is not None:
-                    await asyncio.wait([self._syncing])
+                if self._tidying is not None:
+                    await asyncio.wait([self._tidying])
                 if self._store is not None:
                     if self._cut:
                         notes = list(self._cut.values())
                         with contextlib.suppress(OSError):  # of which the user has been told
-                            await self._in_thread(self._store.write, notes, (), self.policy)
+                            await self._in_thread(self._store.write, notes, ())
                     await self._in_thread(self._store.close, self.policy)
         except TimeoutError:
             self.stalled = True
@@ -265,7 +270,7 @@ class Journal:
                 return
         else:
             changes.add(event)
-        self._wake(urgent=self._bytes_waiting > MAX_WAITING // 2)
+        self._wake(urgent=self._bytes_waiting > MUCH_WAITING)
 
     def _note(self, known: _Known, output: Output) -> None:
         """The file of an output, if it has one, is to be on the disk by the end, or soon after."""
@@ -323,28 +328,32 @@ class Journal:
             self._under_way, self._waiting = self._waiting, None
             unended = [Batch(key=each.key, entry=each.entry) for each in self._running.values()]
             try:
-                ended = await self._in_thread(
-                    self._store.write, [*cut.values(), *batches], unended, self.policy
-                )
+                ended = await self._in_thread(self._store.write, [*cut.values(), *batches], unended)
             except OSError as error:
                 self._cut.update(cut)
                 self._note_cut((each.key, each.entry) for each in batches)
                 self._give_up(error)
             else:
-                self._sync_soon(ended)
+                self._tidy_soon(ended, prune=self._store.outgrown())
             _settle(self._under_way)
             self._under_way = None
 
-    def _sync_soon(self, paths: set[Path]) -> None:
+    def _tidy_soon(self, paths: set[Path], *, prune: bool) -> None:
+        """Bring files to the disk, and the journal within its bounds; what is written next does
+        not wait for that."""
         self._to_sync |= paths
-        if self._to_sync and (self._syncing is None or self._syncing.done()):
-            self._syncing = asyncio.create_task(self._sync(), name="journal to the disk")
+        self._to_prune = self._to_prune or prune
+        if (self._to_sync or self._to_prune) and (self._tidying is None or self._tidying.done()):
+            self._tidying = asyncio.create_task(self._tidy(self._store), name="journal to the disk")
 
-    async def _sync(self) -> None:
-        while self._to_sync:
+    async def _tidy(self, store: Store | None) -> None:
+        while self._to_sync or self._to_prune:
             paths, self._to_sync = self._to_sync, set()
+            prune, self._to_prune = self._to_prune, False
             try:
                 await self._in_thread(sessions.to_disk, paths)
+                if prune and store is not None:
+                    await self._in_thread(store.prune, self.policy)
             except OSError as error:
                 self._give_up(error)
 

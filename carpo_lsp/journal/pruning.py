@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -54,7 +55,7 @@ def prune(root: Path, policy: Policy, own: Path | None = None, now: float | None
         old = [one for one, after in pairwise(files) if _same(one, after)]
         for file in sorted(old, key=lambda file: file.stat().st_mtime):
             if excess > 0:
-                excess -= _size(file)
+                excess -= _on_disk(file.stat())
                 file.unlink()
 
 
@@ -92,7 +93,7 @@ def _remove_outputs(session: Path) -> int:
         with sessions.claimed(session) as free:
             if free and folder.is_dir():
                 for file in folder.iterdir():
-                    size = _size(file)
+                    size = _on_disk(file.lstat())
                     file.unlink()
                     freed += size
     except OSError as error:
@@ -109,11 +110,17 @@ def _last_use(session: Path) -> float:
     return max(times)
 
 
-def _size(path: Path) -> int:
-    """The bytes that a file or folder takes on the disk; no link is followed."""
+def _size(folder: Path | str) -> int:
+    """The bytes that a folder takes on the disk with all that is in it; no link is followed."""
     total = 0
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        total = path.lstat().st_blocks * 512
-        if path.is_dir() and not path.is_symlink():
-            total += sum(_size(each) for each in path.iterdir())
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                total += _on_disk(entry.stat(follow_symlinks=False))
+                if entry.is_dir(follow_symlinks=False):
+                    total += _size(entry.path)
     return total
+
+
+def _on_disk(status: os.stat_result) -> int:
+    return status.st_blocks * 512

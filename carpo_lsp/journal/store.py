@@ -1,5 +1,5 @@
-"""Writes a session's lines to its files, and keeps these short. For one thread at a time, which
-may wait for the disk; the loop does not."""
+"""Writes a session's lines to its files, and keeps these short. For one thread at a time, and one
+that prunes; these may wait for the disk, the loop does not."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ class Store:
         """The keys of files that may become shorter."""
         self._written = WRITTEN  # the first look is at what earlier sessions have left
 
-    def write(
-        self, batches: Iterable[Batch], unended: Iterable[Batch], policy: Policy
-    ) -> set[Path]:
+    def write(self, batches: Iterable[Batch], unended: Iterable[Batch]) -> set[Path]:
         """Append lines, and return the files that are to be on the disk, as an execution has ended
         or a file is full (see `sessions.to_disk`). `unended` are all that have not ended.
         Raises `OSError`."""
@@ -80,10 +78,18 @@ class Store:
             if size > self._limit:
                 ended.add(self._session.folder / name)
                 ended |= self._make_room(key, size, unended)
-        if self._written >= WRITTEN:
-            self._written = 0
-            prune(self._root, policy, own=self._session.folder)
         return ended
+
+    def outgrown(self) -> bool:
+        """Whether so much has been written that the journal is to be pruned; said once of it."""
+        outgrown = self._written >= WRITTEN
+        if outgrown:
+            self._written = 0
+        return outgrown
+
+    def prune(self, policy: Policy) -> None:
+        """Keep the journal within its bounds. It may be written to meanwhile."""
+        prune(self._root, policy, own=self._session.folder)
 
     def _encoded(self, told: Iterable[Line]) -> Iterator[bytes]:
         """Lines as bytes, each only when its turn has come."""

@@ -14,7 +14,7 @@ from support import DEADLINE, Events, fake_spec, mode, names, read_json
 
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.journal import journal as module
-from carpo_lsp.journal import reading, sessions
+from carpo_lsp.journal import reading, sessions, store
 from carpo_lsp.journal.journal import Journal
 from carpo_lsp.journal.lines import KernelName, Place
 from carpo_lsp.journal.pruning import Policy
@@ -393,7 +393,7 @@ async def test_pictures_that_come_faster_than_they_are_written_go_to_files(root:
     bench.begin("1")
     pictures = [
         {"output_type": "display_data", "data": {"image/png": mark * 500_000}, "metadata": {}}
-        for mark in "abcdefghijklmnopqrst"
+        for mark in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN"
     ]
     for picture in pictures:  # without a turn of the loop
         bench.tell(OutputChanged(K, "1", "append", picture))
@@ -404,8 +404,46 @@ async def test_pictures_that_come_faster_than_they_are_written_go_to_files(root:
     ((_, outputs),) = read(root).values()
     pointers = [output.get("metadata", {}).get("carpo") for output in outputs]
     files = [read_json(pointer["path"]) for pointer in pointers if pointer]
+    assert files
     assert [*outputs[: len(pictures) - len(files)], *files] == pictures
     assert outputs[-1] == text("small")
+
+
+async def test_what_is_run_does_not_wait_until_old_sessions_are_removed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, freed = threading.Event(), []
+    monkeypatch.setattr(store, "prune", lambda *_, **__: freed.append(free.wait(DEADLINE)))
+    monkeypatch.setattr(store, "WRITTEN", 1)
+    bench = Bench(root)
+    bench.begin("1")
+    await bench.journal.written()
+    bench.print("1", "so far")
+    bench.end("1")
+    await bench.journal.written()
+    assert "so far" in everything(root)
+    free.set()
+    await bench.journal.close()
+    assert freed
+    assert all(freed), "nobody has waited for it in vain"
+
+
+async def test_a_journal_that_grows_is_kept_within_its_bounds_while_it_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "WRITTEN", 1000)
+    older = Bench(root)
+    older.begin("1")
+    older.end("1")
+    await older.journal.close()
+    (old,) = sessions.sessions(root)
+    bench = Bench(root)
+    bench.journal.policy = Policy(max_bytes=1)
+    bench.begin("2")
+    async with asyncio.timeout(DEADLINE):
+        while old.exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await bench.journal.close()
 
 
 async def test_what_had_not_ended_when_its_server_did(root: Path) -> None:

@@ -15,7 +15,6 @@ from carpo_lsp.appending import PIECE
 from carpo_lsp.journal import reading, sessions
 from carpo_lsp.journal.changes import Changes
 from carpo_lsp.journal.lines import encode, key_of
-from carpo_lsp.journal.pruning import Policy
 from carpo_lsp.journal.sessions import KeptSpool, Session
 from carpo_lsp.journal.store import Batch, Store
 from carpo_lsp.kernels.events import OutputChanged
@@ -170,24 +169,23 @@ def printed_line(msg_id: str, words: str) -> bytes:
 def test_a_file_is_shortened_and_goes_on_in_another(tmp_path: Path) -> None:
     session = Session(tmp_path)
     store = Store(session, file_limit=2000)
-    policy = Policy()
 
     def write(msg_id: str, words: str, *, clear: bool = False) -> None:
         batch = Batch(key=KEY, entry=entry(msg_id))
         if clear:
             batch.changes.add(OutputChanged("kernel", msg_id, "clear"))
         batch.after.append(printed(msg_id, words))
-        store.write([batch], [Batch(key=KEY, entry=running)], policy)
+        store.write([batch], [Batch(key=KEY, entry=running)])
 
     running = entry("1")
-    store.write([Batch(key=KEY, entry=running, before=[running.begin()])], [], policy)
+    store.write([Batch(key=KEY, entry=running, before=[running.begin()])], [])
     for _ in range(100):
         write("1", "a" * 100, clear=True)
     assert [path.name for path in sessions.files(session.folder)] == [NAME], "the last text only"
     for _ in range(20):
         write("1", "b" * 100)
     assert len(sessions.files(session.folder)) > 1
-    store.write([Batch(key=KEY, entry=running, after=[ended("1")])], [], policy)
+    store.write([Batch(key=KEY, entry=running, after=[ended("1")])], [])
     assert read(tmp_path)["1"] == ("ok", [text("a" * 100 + "b" * 2000)])
     for old in sessions.files(session.folder)[:-1]:
         old.unlink()
@@ -205,7 +203,7 @@ def test_a_full_file_does_not_wait_for_the_disk(
     to_disk: set[Path] = set()
     while len(sessions.files(session.folder)) < 3:
         batch = Batch(key=KEY, entry=running.entry, before=[printed("1", "b" * 1000)])
-        to_disk |= store.write([batch], [running], Policy())
+        to_disk |= store.write([batch], [running])
     assert set(sessions.files(session.folder)) <= to_disk
     session.close()
 
