@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import files_up_to
 
-from carpo_lsp.appending import PIECE, append
+from carpo_lsp.appending import LINES, PIECE, append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,13 @@ def test_short_lines_and_long_ones_keep_their_order(file: int) -> None:
     assert append(file, [b"before\n"]) == range(7)
     assert append(file, lines) == range(7, 7 + sum(map(len, lines)))
     assert content(file) == b"before\n" + b"".join(lines)
+
+
+def test_any_number_of_lines_is_added_none_too(file: int) -> None:
+    lines = [b"%d\n" % n for n in range(2 * LINES + 1)]
+    assert append(file, []) == range(0)
+    append(file, lines)
+    assert content(file) == b"".join(lines)
 
 
 def test_nothing_is_added_when_there_is_no_more_room(file: int) -> None:
