@@ -8,11 +8,19 @@ from typing import Final
 LARGE: Final = 1024 * 1024
 """Bytes from which on a block comes from the system, and goes back to it when it is freed."""
 
+KEPT: Final = 16 * LARGE
+"""Free bytes at the end of a heap that stay with the process: memory that is new costs more than
+what is done with it, and a flood needs some all the time."""
+
+GROWTH: Final = 2 * LARGE
+"""Bytes by which a heap grows beyond what is asked for."""
+
 ARENAS: Final = 2
 """Heaps: the threads that wait for the disk need none each."""
 
 # Of mallopt(3).
 _M_TRIM_THRESHOLD: Final = -1
+_M_TOP_PAD: Final = -2
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 
@@ -32,6 +40,7 @@ def return_large_blocks() -> None:
         for parameter, value in (
             (_M_ARENA_MAX, ARENAS),
             (_M_MMAP_THRESHOLD, LARGE),
-            (_M_TRIM_THRESHOLD, LARGE),
+            (_M_TRIM_THRESHOLD, KEPT),
+            (_M_TOP_PAD, GROWTH),
         ):
             mallopt(parameter, value)
