@@ -35,8 +35,9 @@ PAUSE: Final = 0.002
 PAUSES: Final = 10
 """Looks after which output that waits is read at last, however much others are asked."""
 
-AHEAD: Final = 64
-"""Output messages that wait in this process when the others may wait in the kernel."""
+AHEAD: Final = 16
+"""Output messages that wait in this process when the others may wait in the kernel: enough for
+small ones to be read without a pause, few enough for those of some megabytes."""
 
 
 class Channels:
