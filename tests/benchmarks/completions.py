@@ -202,17 +202,18 @@ async def long_document(lab: Lab) -> AsyncIterator[Subjects]:
 
 async def _typing(client: Client, kernel_id: str, lines: int) -> Measure:
     cell = "# %%\n" + "value = 1\n" * 99
-    uri = await opened(client, kernel_id, f"lines-{lines}", cell * (lines // 100) + "few.\n")
+    stem = FEW[0].removesuffix("n")
+    uri = await opened(client, kernel_id, f"lines-{lines}", cell * (lines // 100) + f"{stem}\n")
     versions = iter(range(2, sys.maxsize))
 
     async def measure() -> list[float]:
         times: list[float] = []
         for _ in range(TIMES):
-            for text, start, end in (("n", 4, 4), ("", 4, 5)):
+            for text, end in (("n", 0), ("", 1)):
                 change = {
                     "range": {
-                        "start": {"line": lines, "character": start},
-                        "end": {"line": lines, "character": end},
+                        "start": {"line": lines, "character": len(stem)},
+                        "end": {"line": lines, "character": len(stem) + end},
                     },
                     "text": text,
                 }
@@ -222,7 +223,7 @@ async def _typing(client: Client, kernel_id: str, lines: int) -> Measure:
                         "textDocument/didChange",
                         {"textDocument": document, "contentChanges": [change]},
                     )
-                    found = await client.complete(uri, lines, start + len(text))
+                    found = await client.complete(uri, lines, len(stem) + len(text))
                 check(found, times[-1])
         return times
 
