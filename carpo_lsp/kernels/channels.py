@@ -133,10 +133,13 @@ class Channels:
             self._go_on("iopub")
 
     def _catch_up(self) -> None:
-        """Read the output that has been left, a turn for each pause."""
+        """Read the output that has come, and what has been left of it, a turn for each pause."""
         for _ in range(max(1, self._pauses)):
             if not self._take("iopub")[1]:
-                break
+                return
+        if "iopub" not in self._unread:
+            self._unread.add("iopub")
+            self._loop.call_soon(self._go_on, "iopub")
 
     def _take(self, channel: Channel) -> tuple[int, bool]:
         """Read what has come, as much of it as is read in a turn: how many messages these were, and
@@ -154,7 +157,7 @@ class Channels:
                 return count, False
             self._arrived.set()
             message = self.codec.decode(channel, frames)
-            if channel != "iopub" and "iopub" in self._unread:
+            if channel != "iopub":
                 self._catch_up()  # what a kernel has shown comes before its answer or its question
                 if channel not in self._sockets:
                     return count, False

@@ -16,6 +16,7 @@ from support import DEADLINE
 from carpo_lsp.kernels import channels as channels_module
 from carpo_lsp.kernels.channels import AHEAD, BATCH, PAUSE, PAUSES, TURN, Channels
 from carpo_lsp.kernels.messages import Request
+from carpo_lsp.kernels.sockets import open_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -313,6 +314,42 @@ async def test_what_waits_comes_before_the_answer(
         shell.close()
         publisher.close()
     assert got == ["iopub", "shell"]
+
+
+async def test_what_has_come_but_is_not_known_of_comes_before_the_answer(
+    context: zmq.Context[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that has answered before it has shown a thing is one whose output may be late."""
+    sockets: dict[str, zmq.Socket[bytes]] = {}
+
+    def opened(context: Any, info: Any, channel: Any, identity: bytes) -> zmq.Socket[bytes]:
+        sockets[channel] = open_socket(context, info, channel, identity)
+        return sockets[channel]
+
+    monkeypatch.setattr(channels_module, "open_socket", opened)
+    publisher = Publisher(context, tmp_path)
+    got: asyncio.Queue[str] = asyncio.Queue()
+    channels = Channels(context, publisher.info, lambda message: got.put_nowait(message.channel))
+    shell = context.socket(zmq.ROUTER)
+    shell.linger = 0
+    shell.bind(f"ipc://{publisher.info['ip']}-0")
+    try:
+        await publisher.peer()
+        channels.send(Request("shell", "kernel_info_request", {}))
+        assert shell.poll(1000 * DEADLINE)
+        identity = shell.recv_multipart()[0]
+        session = Session(key=KEY)
+        publisher.publish(1)
+        shell.send_multipart(session.serialize(session.msg("reply", {}), ident=identity))
+        for channel in ("iopub", "shell"):  # after which their descriptors tell nothing
+            assert sockets[channel].poll(1000 * DEADLINE)
+        channels.send(Request("shell", "kernel_info_request", {}))
+        async with asyncio.timeout(DEADLINE):
+            assert [await got.get() for _ in range(2)] == ["iopub", "shell"]
+    finally:
+        channels.close()
+        shell.close()
+        publisher.close()
 
 
 async def test_what_a_kernel_has_left_behind_does_not_wait(
