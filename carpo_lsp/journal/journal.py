@@ -82,10 +82,10 @@ class Journal:
 
     Lines wait in memory while others are written: one thread at a time writes, so that their order
     is kept, and outputs that are undone meanwhile are never written. What is written is safe from
-    the end of this process; another thread brings what has ended to the disk, and removes what is
-    too old or too much. After a fault of the disk, or when too much waits for it, the executions of
-    that moment are given up, which is noted once it takes something again, and the next one is
-    tried again.
+    the end of this process; another thread brings what has ended to the disk, and a third one
+    removes what is too old or too much. After a fault of the disk, or when too much waits for it,
+    the executions of that moment are given up, which is noted once it takes something again, and
+    the next one is tried again.
     """
 
     def __init__(self, folder: Path | None = None, policy: Policy | None = None) -> None:
@@ -111,8 +111,9 @@ class Journal:
         self._waiting: asyncio.Future[None] | None = None
         self._under_way: asyncio.Future[None] | None = None
         self._to_sync: set[Path] = set()
+        self._syncing: asyncio.Task[None] | None = None
         self._to_prune = False
-        self._tidying: asyncio.Task[None] | None = None
+        self._pruning: asyncio.Task[None] | None = None
         self._troubled = False
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -205,8 +206,9 @@ class Journal:
             async with Deadline(CLOSING):
                 if self._writing is not None:
                     await asyncio.wait([self._writing])
-                if self._tidying is not None:
-                    await asyncio.wait([self._tidying])
+                for beside in (self._syncing, self._pruning):
+                    if beside is not None:
+                        await asyncio.wait([beside])
                 if self._store is not None:
                     if self._cut:
                         notes = list(self._cut.values())
@@ -316,7 +318,7 @@ class Journal:
             self._writing = asyncio.create_task(self._write(), name="journal")
 
     async def _write(self) -> None:
-        while self._pending and self._store is not None:
+        while self._pending and (store := self._store) is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(INTERVAL):
                     await self._urgent.wait()
@@ -328,34 +330,45 @@ class Journal:
             self._under_way, self._waiting = self._waiting, None
             unended = [Batch(key=each.key, entry=each.entry) for each in self._running.values()]
             try:
-                ended = await self._in_thread(self._store.write, [*cut.values(), *batches], unended)
+                ended = await self._in_thread(store.write, [*cut.values(), *batches], unended)
             except OSError as error:
                 self._cut.update(cut)
                 self._note_cut((each.key, each.entry) for each in batches)
                 self._give_up(error)
             else:
-                self._tidy_soon(ended, prune=self._store.outgrown())
+                self._sync_soon(ended)
+                if store.outgrown():
+                    self._prune_soon(store)
             _settle(self._under_way)
             self._under_way = None
 
-    def _tidy_soon(self, paths: set[Path], *, prune: bool) -> None:
-        """Bring files to the disk, and the journal within its bounds; what is written next does
-        not wait for that."""
+    def _sync_soon(self, paths: set[Path]) -> None:
         self._to_sync |= paths
-        self._to_prune = self._to_prune or prune
-        if (self._to_sync or self._to_prune) and (self._tidying is None or self._tidying.done()):
-            self._tidying = asyncio.create_task(self._tidy(self._store), name="journal to the disk")
+        if self._to_sync and (self._syncing is None or self._syncing.done()):
+            self._syncing = asyncio.create_task(self._sync(), name="journal to the disk")
 
-    async def _tidy(self, store: Store | None) -> None:
-        while self._to_sync or self._to_prune:
+    async def _sync(self) -> None:
+        while self._to_sync:
             paths, self._to_sync = self._to_sync, set()
-            prune, self._to_prune = self._to_prune, False
             try:
                 await self._in_thread(sessions.to_disk, paths)
-                if prune and store is not None:
-                    await self._in_thread(store.prune, self.policy)
             except OSError as error:
                 self._give_up(error)
+
+    def _prune_soon(self, store: Store) -> None:
+        """Remove what is too much beside what is written next, and beside what takes its time to
+        get to the disk."""
+        self._to_prune = True
+        if self._pruning is None or self._pruning.done():
+            self._pruning = asyncio.create_task(self._prune(store), name="pruning of the journal")
+
+    async def _prune(self, store: Store) -> None:
+        while self._to_prune:
+            self._to_prune = False
+            try:
+                await self._in_thread(store.prune, self.policy)
+            except OSError as error:
+                log.warning("The journal cannot be kept within its bounds: %s", error)
 
     def _open_session(self) -> bool:
         if self._session is None:

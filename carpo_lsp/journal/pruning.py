@@ -105,15 +105,16 @@ def _last_use(session: Path) -> float:
     """When something was written last."""
     times = [0.0]
     for path in (session / sessions.LOCK, *sessions.files(session)):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
             times.append(path.stat().st_mtime)
     return max(times)
 
 
 def _size(folder: Path | str) -> int:
-    """The bytes that a folder takes on the disk with all that is in it; no link is followed."""
+    """The bytes on the disk of all that is in a folder, as far as it may be read. No link in it is
+    followed."""
     total = 0
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):
                 total += _on_disk(entry.stat(follow_symlinks=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ from support import DEADLINE, Events, fake_spec, mode, names, read_json
 
 from carpo_lsp.frontend import Frontend
 from carpo_lsp.journal import journal as module
-from carpo_lsp.journal import reading, sessions, store
+from carpo_lsp.journal import pruning, reading, sessions, store
 from carpo_lsp.journal.journal import Journal
 from carpo_lsp.journal.lines import KernelName, Place
 from carpo_lsp.journal.pruning import Policy
@@ -92,7 +93,7 @@ async def test_outputs_are_written_while_code_runs(
 ) -> None:
     frontend, kernel_id = kernel
     frontend.submit(kernel_id, "stream stdout so far\nsleep-until-interrupted")
-    await until_written(root, lambda all_: "so far" in all_)
+    await until_written(root, lambda all_: '"type":"output"' in all_)
     assert [state for state, _ in read(root).values()] == ["running"]
 
 
@@ -409,11 +410,19 @@ async def test_pictures_that_come_faster_than_they_are_written_go_to_files(root:
     assert outputs[-1] == text("small")
 
 
-async def test_what_is_run_does_not_wait_until_old_sessions_are_removed(
+async def test_only_the_end_of_the_journal_waits_until_old_sessions_are_removed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free, freed = threading.Event(), []
-    monkeypatch.setattr(store, "prune", lambda *_, **__: freed.append(free.wait(DEADLINE)))
+    free = threading.Event()
+    done: list[str] = []
+
+    def prune(*_: Any, own: Path | None = None) -> None:
+        if own is not None:
+            done.append("waited for" if free.wait(DEADLINE) else "in vain")
+        else:
+            done.append("the last time")
+
+    monkeypatch.setattr(store, "prune", prune)
     monkeypatch.setattr(store, "WRITTEN", 1)
     bench = Bench(root)
     bench.begin("1")
@@ -422,28 +431,111 @@ async def test_what_is_run_does_not_wait_until_old_sessions_are_removed(
     bench.end("1")
     await bench.journal.written()
     assert "so far" in everything(root)
+    closing = asyncio.create_task(bench.journal.close())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await asyncio.shield(closing)
+    assert done == []
+    free.set()
+    await closing
+    assert done == ["waited for", "waited for", "the last time"]
+
+
+async def test_a_disk_that_is_slow_does_not_keep_the_journal_from_being_pruned(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, pruned = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(sessions, "to_disk", lambda paths: free.wait(DEADLINE))
+    monkeypatch.setattr(
+        store, "prune", lambda *_, **__: loop.call_soon_threadsafe(pruned.set) and None
+    )
+    bench = Bench(root)
+    bench.begin("1")
+    bench.end("1")
+    await bench.journal.written()
+    pruned.clear()
+    monkeypatch.setattr(store, "WRITTEN", 1)
+    bench.begin("2")
+    async with asyncio.timeout(DEADLINE):
+        await pruned.wait()
+    assert not free.is_set()
     free.set()
     await bench.journal.close()
-    assert freed
-    assert all(freed), "nobody has waited for it in vain"
 
 
 async def test_a_journal_that_grows_is_kept_within_its_bounds_while_it_is_written(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "WRITTEN", 1000)
     older = Bench(root)
     older.begin("1")
     older.end("1")
     await older.journal.close()
     (old,) = sessions.sessions(root)
+    looked, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def prune(*args: Any, **how: Any) -> None:
+        pruning.prune(*args, **how)
+        loop.call_soon_threadsafe(looked.set)
+
+    monkeypatch.setattr(store, "prune", prune)
+    monkeypatch.setattr(store, "WRITTEN", 10_000)
     bench = Bench(root)
-    bench.journal.policy = Policy(max_bytes=1)
     bench.begin("2")
     async with asyncio.timeout(DEADLINE):
-        while old.exists():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await looked.wait()
+        assert old.exists(), "nothing is too much yet"
+        looked.clear()
+        bench.journal.policy = Policy(max_bytes=1)
+        bench.print("2", "x" * 5_000)
+        await bench.journal.written()
+        assert old.exists(), "nor is it looked at before enough has been written"
+        bench.print("2", "x" * 5_000)
+        await looked.wait()
+    assert not old.exists()
     await bench.journal.close()
+
+
+async def test_what_cannot_be_removed_costs_nothing_of_what_is_run(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def prune(*_: Any, own: Path | None = None) -> None:
+        raise PermissionError(13, "it belongs to another")
+
+    monkeypatch.setattr(store, "prune", prune)
+    bench = Bench(root)
+    bench.begin("1")
+    await bench.journal.written()
+    bench.print("1", "so far")
+    bench.end("1")
+    await bench.journal.close()
+    assert bench.troubles == []
+    assert "cannot be kept within its bounds" in caplog.text
+    assert [(state, outputs) for state, outputs in read(root).values()] == [
+        ("ok", [text("so far")])
+    ]
+
+
+async def test_a_disk_that_takes_what_it_was_given_after_the_end(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, taken = threading.Event(), module.Store.write
+
+    def write(self: module.Store, *args: Any) -> set[Path]:
+        free.wait(DEADLINE)
+        return taken(self, *args)
+
+    monkeypatch.setattr(module.Store, "write", write)
+    monkeypatch.setattr(module, "CLOSING", 0.1)
+    bench = Bench(root)
+    bench.begin("1")
+    unwritten = bench.journal.unwritten()
+    assert unwritten is not None
+    await bench.journal.close()
+    assert bench.journal.stalled
+    free.set()
+    async with asyncio.timeout(DEADLINE):
+        await unwritten
 
 
 async def test_what_had_not_ended_when_its_server_did(root: Path) -> None:
