@@ -132,14 +132,16 @@ class Channels:
             self._loop.add_reader(socket.fileno(), self._read, "iopub")
             self._go_on("iopub")
 
-    def _catch_up(self) -> None:
-        """Read the output that has come, and what has been left of it, a turn for each pause."""
+    def _catch_up(self) -> bool:
+        """Read the output that has come, and what has been left of it, a turn for each pause;
+        whether that was all."""
         for _ in range(max(1, self._pauses)):
             if not self._take("iopub")[1]:
-                return
+                return True
         if "iopub" not in self._unread:
             self._unread.add("iopub")
             self._loop.call_soon(self._go_on, "iopub")
+        return False
 
     def _take(self, channel: Channel) -> tuple[int, bool]:
         """Read what has come, as much of it as is read in a turn: how many messages these were, and
@@ -157,8 +159,9 @@ class Channels:
                 return count, False
             self._arrived.set()
             message = self.codec.decode(channel, frames)
-            if channel != "iopub":
-                self._catch_up()  # what a kernel has shown comes before its answer or its question
+            up_to_date = True
+            if channel != "iopub":  # what a kernel has shown comes before its answer or question
+                up_to_date = self._catch_up()
                 if channel not in self._sockets:
                     return count, False
             if message is not None:
@@ -169,7 +172,7 @@ class Channels:
             if channel not in self._sockets:  # the message made its receiver close us
                 return count, False
             room -= sum(map(len, frames))
-            if room < 0:
+            if room < 0 or not up_to_date:
                 break
         return count + 1, True
 
