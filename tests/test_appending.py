@@ -40,6 +40,14 @@ def test_any_number_of_lines_is_added_none_too(file: int) -> None:
     assert content(file) == b"".join(lines)
 
 
+def test_a_system_that_takes_a_part_is_given_the_rest(
+    file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "writev", lambda where, lines: os.write(where, b"".join(lines)[:10]))
+    assert append(file, [b"one line\n", b"and one more\n"]) == range(22)
+    assert content(file) == b"one line\nand one more\n"
+
+
 def test_nothing_is_added_when_there_is_no_more_room(file: int) -> None:
     append(file, [b"before\n"])
     with files_up_to(5 * PIECE // 2), pytest.raises(OSError, match="too large"):

@@ -30,8 +30,8 @@ def return_large_blocks() -> None:
 
     glibc takes each large block that is freed for a sign that more of them come: it raises the size
     from which on they go back, to 32 MB in the end. Their room then stays with the process, in
-    pieces between what lives longer, and ten minutes of random work cost 80 MB. Other C libraries
-    are left as they are.
+    pieces between what lives longer, and ten minutes of random work cost 80 MB. What is free at the
+    end of a heap goes back as well, but for `KEPT`. Other C libraries are left as they are.
     """
     import ctypes
 
