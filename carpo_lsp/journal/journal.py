@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 from msgspec import Struct, field, structs
 
 from carpo_lsp.deadlines import Deadline
-from carpo_lsp.journal import reading, sessions
+from carpo_lsp.journal import reading
 from carpo_lsp.journal.changes import Changes
 from carpo_lsp.journal.lines import Entry, KernelName, Place, key_of, line
 from carpo_lsp.journal.pruning import Policy
 from carpo_lsp.journal.sessions import KeptSpool, Session, journal_folder
 from carpo_lsp.journal.store import Batch, Store
+from carpo_lsp.journal.upkeep import Upkeep
 from carpo_lsp.kernels.events import TERMINAL, OutputChanged, StateChanged
 from carpo_lsp.kernels.recent import Recent
 from carpo_lsp.kernels.transcript.spool import Spool, weight
@@ -110,10 +111,7 @@ class Journal:
         self._writing: asyncio.Task[None] | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._under_way: asyncio.Future[None] | None = None
-        self._to_sync: set[Path] = set()
-        self._syncing: asyncio.Task[None] | None = None
-        self._to_prune = False
-        self._pruning: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep(self._give_up)
         self._troubled = False
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -206,9 +204,7 @@ class Journal:
             async with Deadline(CLOSING):
                 if self._writing is not None:
                     await asyncio.wait([self._writing])
-                for beside in (self._syncing, self._pruning):
-                    if beside is not None:
-                        await asyncio.wait([beside])
+                await self._upkeep.done()
                 if self._store is not None:
                     if self._cut:
                         notes = list(self._cut.values())
@@ -336,39 +332,11 @@ class Journal:
                 self._note_cut((each.key, each.entry) for each in batches)
                 self._give_up(error)
             else:
-                self._sync_soon(ended)
+                self._upkeep.sync(ended)
                 if store.outgrown():
-                    self._prune_soon(store)
+                    self._upkeep.prune(functools.partial(store.prune, self.policy))
             _settle(self._under_way)
             self._under_way = None
-
-    def _sync_soon(self, paths: set[Path]) -> None:
-        self._to_sync |= paths
-        if self._to_sync and (self._syncing is None or self._syncing.done()):
-            self._syncing = asyncio.create_task(self._sync(), name="journal to the disk")
-
-    async def _sync(self) -> None:
-        while self._to_sync:
-            paths, self._to_sync = self._to_sync, set()
-            try:
-                await self._in_thread(sessions.to_disk, paths)
-            except OSError as error:
-                self._give_up(error)
-
-    def _prune_soon(self, store: Store) -> None:
-        """Remove what is too much beside what is written next, and beside what takes its time to
-        get to the disk."""
-        self._to_prune = True
-        if self._pruning is None or self._pruning.done():
-            self._pruning = asyncio.create_task(self._prune(store), name="pruning of the journal")
-
-    async def _prune(self, store: Store) -> None:
-        while self._to_prune:
-            self._to_prune = False
-            try:
-                await self._in_thread(store.prune, self.policy)
-            except OSError as error:
-                log.warning("The journal cannot be kept within its bounds: %s", error)
 
     def _open_session(self) -> bool:
         if self._session is None:
