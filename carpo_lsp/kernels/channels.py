@@ -1,4 +1,4 @@
-"""The four ZeroMQ channels of one kernel: one reader each, no threads, no task per message."""
+"""The ZeroMQ channels of one kernel: one reader each, no threads, no task per message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from carpo_lsp.kernels.codec import Codec
 from carpo_lsp.kernels.sockets import SOCKET_TYPES, address, open_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from carpo_lsp.kernels.attention import Beside
     from carpo_lsp.kernels.messages import Channel, Message, Request
@@ -41,7 +41,8 @@ small ones to be read without a pause, few enough for those of some megabytes.""
 
 
 class Channels:
-    """The open sockets of one kernel, described by the content of its connection file."""
+    """The open sockets of one kernel, described by the content of its connection file: the four,
+    or those that are named."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Channels:
         on_message: Callable[[Message], None],
         name: str = "",
         beside: Beside = ALONE,
+        only: Iterable[Channel] = tuple(SOCKET_TYPES),
     ) -> None:
         self.codec = Codec(info, name)
         self._beside = beside
@@ -65,9 +67,10 @@ class Channels:
         """Those that are read on soon; news of them before that say nothing new."""
         self._arrived = asyncio.Event()
         try:
-            for channel in SOCKET_TYPES:
+            for channel in only:
                 self._sockets[channel] = self._open(context, info, channel)
-            self._stdin = _Peer(self._sockets["stdin"])
+            if "stdin" in self._sockets:
+                self._stdin = _Peer(self._sockets["stdin"])
             for channel, socket in self._sockets.items():
                 socket.connect(address(info, channel))
         except Exception:

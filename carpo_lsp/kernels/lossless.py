@@ -40,7 +40,7 @@ def in_pieces(stream):
     return send_all_but_the_last
 
 def prepare():
-    thread.socket.set_hwm(0)
+    thread.socket.sndhwm = 0
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "register_hook"):
             stream.register_hook(in_pieces(stream))

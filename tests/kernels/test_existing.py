@@ -186,6 +186,20 @@ async def test_a_look_may_outlive_its_frontend(runtime_dir: Path) -> None:
         await asyncio.wait({look})
 
 
+async def test_a_look_is_no_subscriber(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that leaves in the wrong moment is the end of the kernel."""
+    monkeypatch.setattr(existing, "ANSWER", 0.3)
+    with zmq.Context() as context, contextlib.ExitStack() as stack:
+        kinds = dict.fromkeys(PORTS[:4], zmq.ROUTER) | {"iopub_port": zmq.XPUB}
+        mute = {port: stack.enter_context(context.socket(kind)) for port, kind in kinds.items()}
+        info: dict[str, Any] = {
+            port: socket.bind_to_random_port("tcp://127.0.0.1") for port, socket in mute.items()
+        }
+        info |= {"ip": "127.0.0.1", "transport": "tcp", "key": ""}
+        assert await existing.look(info, context) is None
+        assert {port for port in mute if mute[port].poll(0)} == {"shell_port", "control_port"}
+
+
 async def test_a_kernel_started_by_jupyter_kernel(frontend: Frontend, runtime_dir: Path) -> None:
     command = [program("jupyter"), "kernel", "--kernel=python3"]
     process = await asyncio.create_subprocess_exec(

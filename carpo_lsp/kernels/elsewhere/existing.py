@@ -159,7 +159,9 @@ async def look(info: dict[str, Any], context: zmq.Context[Any]) -> Glance | None
     try:
         if PORT in info and not await is_there(context, info, ARRIVAL):
             return None
-        channels = Channels(context, info, take)
+        # Not iopub: libzmq crashes the kernel when a peer leaves that in the moment in which the
+        # length of its queue is changed, as it is at the start of each that one of us makes.
+        channels = Channels(context, info, take, only=("shell", "control"))
         # ipykernel answers on its control channel while code runs.
         channels.send(Request("shell", "kernel_info_request", {}))
         channels.send(Request("control", "kernel_info_request", {}))
