@@ -183,6 +183,13 @@ class Bench:
     def end(self, name: str) -> None:
         self.tell(StateChanged(K, name, "ok", execution_count=1, duration_ms=1.0))
 
+    async def print_in(self, name: str, words: str) -> None:
+        """A whole execution, of which the beginning is written before the rest."""
+        self.begin(name)
+        await self.journal.written()
+        self.print(name, words)
+        self.end(name)
+
 
 async def test_an_unwritable_folder_is_told_once(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
@@ -425,10 +432,7 @@ async def test_only_the_end_of_the_journal_waits_until_old_sessions_are_removed(
     monkeypatch.setattr(store, "prune", prune)
     monkeypatch.setattr(store, "WRITTEN", 1)
     bench = Bench(root)
-    bench.begin("1")
-    await bench.journal.written()
-    bench.print("1", "so far")
-    bench.end("1")
+    await bench.print_in("1", "so far")
     await bench.journal.written()
     assert "so far" in everything(root)
     closing = asyncio.create_task(bench.journal.close())
@@ -451,9 +455,9 @@ async def test_a_disk_that_is_slow_does_not_keep_the_journal_from_being_pruned(
         store, "prune", lambda *_, **__: loop.call_soon_threadsafe(pruned.set) and None
     )
     bench = Bench(root)
-    bench.begin("1")
-    bench.end("1")
-    await bench.journal.written()
+    await bench.print_in("1", "so far")
+    async with asyncio.timeout(DEADLINE):
+        await pruned.wait()
     pruned.clear()
     monkeypatch.setattr(store, "WRITTEN", 1)
     bench.begin("2")
@@ -504,10 +508,7 @@ async def test_what_cannot_be_removed_costs_nothing_of_what_is_run(
 
     monkeypatch.setattr(store, "prune", prune)
     bench = Bench(root)
-    bench.begin("1")
-    await bench.journal.written()
-    bench.print("1", "so far")
-    bench.end("1")
+    await bench.print_in("1", "so far")
     await bench.journal.close()
     assert bench.troubles == []
     assert "cannot be kept within its bounds" in caplog.text

@@ -65,6 +65,30 @@ class Publisher:
         self._socket.close()
 
 
+class Shell:
+    """The shell channel of the same kernel."""
+
+    def __init__(self, context: zmq.Context[Any], publisher: Publisher) -> None:
+        self._socket = context.socket(zmq.ROUTER)
+        self._socket.linger = self._socket.sndhwm = 0
+        self._socket.bind(f"ipc://{publisher.info['ip']}-0")
+        self._session = Session(key=KEY)
+        self._client = b""
+
+    def meet(self, channels: Channels) -> None:
+        """Be asked something, and so learn who is to be answered."""
+        channels.send(Request("shell", "kernel_info_request", {}))
+        assert self._socket.poll(1000 * DEADLINE)
+        self._client = self._socket.recv_multipart()[0]
+
+    def answer(self) -> None:
+        message = self._session.msg("reply", {})
+        self._socket.send_multipart(self._session.serialize(message, ident=self._client))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
 class Turns:
     """Counts the turns of the loop, for as long as `run` is under way."""
 
@@ -124,19 +148,13 @@ async def test_requests_do_not_have_a_flood_read_faster(
         if read.total() == count:
             everything.set()
 
-    shell = context.socket(zmq.ROUTER)
-    shell.linger = 0
-    shell.sndhwm = 0
-    shell.bind(f"ipc://{publisher.info['ip']}-0")
+    shell = Shell(context, publisher)
     channels = Channels(context, publisher.info, on_message)
     turning = asyncio.create_task(turns.run())
     try:
-        channels.send(Request("shell", "kernel_info_request", {}))
-        assert shell.poll(1000 * DEADLINE)
-        identity = shell.recv_multipart()[0]
-        session = Session(key=KEY)
+        shell.meet(channels)
         for _ in range(count):
-            shell.send_multipart(session.serialize(session.msg("reply", {}), ident=identity))
+            shell.answer()
         for _ in range(20):
             channels.send(Request("shell", "complete_request", {}))
         async with asyncio.timeout(DEADLINE):
@@ -294,20 +312,15 @@ async def test_what_waits_comes_before_the_answer(
         if message.channel == "shell":
             answered.set()
 
-    shell = context.socket(zmq.ROUTER)
-    shell.linger = 0
-    shell.bind(f"ipc://{publisher.info['ip']}-0")
+    shell = Shell(context, publisher)
     channels = Channels(context, publisher.info, on_message, beside=manners)
     try:
         await publisher.peer()
-        channels.send(Request("shell", "kernel_info_request", {}))
-        assert shell.poll(1000 * DEADLINE)
-        identity = shell.recv_multipart()[0]
-        session = Session(key=KEY)
+        shell.meet(channels)
         publisher.publish(1)
         async with asyncio.timeout(DEADLINE):
             await manners.looked.wait()
-            shell.send_multipart(session.serialize(session.msg("reply", {}), ident=identity))
+            shell.answer()
             await answered.wait()
     finally:
         channels.close()
@@ -341,19 +354,14 @@ async def test_what_has_come_but_is_not_known_of_comes_before_the_answer(
         publisher.info,
         lambda message: got.put_nowait((message.channel, turns.number)),
     )
-    shell = context.socket(zmq.ROUTER)
-    shell.linger = 0
-    shell.bind(f"ipc://{publisher.info['ip']}-0")
+    shell = Shell(context, publisher)
     try:
         await publisher.peer()
-        channels.send(Request("shell", "kernel_info_request", {}))
-        assert shell.poll(1000 * DEADLINE)
-        identity = shell.recv_multipart()[0]
-        session = Session(key=KEY)
+        shell.meet(channels)
         for _ in range(output):
             publisher.publish(1)
         for _ in range(answers):
-            shell.send_multipart(session.serialize(session.msg("reply", {}), ident=identity))
+            shell.answer()
         for channel in ("iopub", "shell"):  # after which their descriptors tell nothing
             assert sockets[channel].poll(1000 * DEADLINE)
         channels.send(Request("shell", "kernel_info_request", {}))
@@ -398,15 +406,10 @@ async def test_what_comes_fast_is_read_in_steps(
     channels = Channels(
         context, publisher.info, lambda message: got.put_nowait(message.channel), beside=manners
     )
-    shell = context.socket(zmq.ROUTER)
-    shell.linger = 0
-    shell.bind(f"ipc://{publisher.info['ip']}-0")
+    shell = Shell(context, publisher)
     try:
         await publisher.peer()
-        channels.send(Request("shell", "kernel_info_request", {}))
-        assert shell.poll(1000 * DEADLINE)
-        identity = shell.recv_multipart()[0]
-        session = Session(key=KEY)
+        shell.meet(channels)
         async with asyncio.timeout(DEADLINE):
             for _ in range(2):
                 publisher.publish(1)
@@ -415,7 +418,7 @@ async def test_what_comes_fast_is_read_in_steps(
             publisher.publish(1)
             channel = "shell"
             while channel == "shell":  # the output may be longer on its way than an answer
-                shell.send_multipart(session.serialize(session.msg("reply", {}), ident=identity))
+                shell.answer()
                 channel = await got.get()
     finally:
         channels.close()
