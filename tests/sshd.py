@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -132,18 +133,22 @@ def running(folder: Path) -> Iterator[Sshd]:
         text=True,
     )
     assert process.stderr is not None
+    server = Sshd(process, runtime, bin_)
     log = open(folder / "log", "w")
     try:
         while "Server listening" not in (line := process.stderr.readline()):
             assert line, "sshd ended"
         drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=log)
-        yield Sshd(process, runtime, bin_)
+        yield server
     finally:
-        began = psutil.Process(process.pid).create_time()
-        process.terminate()
+        # A connection that a client has given up may get its process only now; it goes at once. It
+        # is known by its parent: while it is made it has not its environment yet.
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        served = server.daemons()
+        process.kill()
         process.wait()
-        # A connection that a client has given up may get its process only now; it goes at once.
-        psutil.wait_procs(_served_since(began), timeout=DEADLINE)
+        psutil.wait_procs(served, timeout=DEADLINE)
         process.stderr.close()
         drain.wait()
         log.close()
@@ -167,17 +172,6 @@ def kernel(server: Sshd, spec: str = "python3") -> Iterator[subprocess.Popen[str
     finally:
         process.terminate()
         process.communicate()
-
-
-def _served_since(began: float) -> list[psutil.Process]:
-    """What serves connections to servers of this run of the tests that are no older."""
-    found = []
-    for each in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            ours = each.environ().get(MARK) == os.environ.get(MARK)
-            if ours and each.name().startswith("sshd") and each.create_time() >= began:
-                found.append(each)
-    return found
 
 
 def _lines(options: dict[str, str]) -> str:
