@@ -58,12 +58,29 @@ class Kind:
 UNLIMITED: Final = "--ZMQChannelsWebsocketConnection.limit_rate=False"
 """Without it Jupyter Server drops output that comes fast."""
 
+LOOKS: Final = "--KernelRestarter.time_to_dead=1.0"
+"""How often it looks whether a kernel lives, in seconds; by default that is every 3 s."""
+
+SOCKETS: Final = "--KernelManager.transport=ipc"
+"""Its kernels listen in a folder. A port is only chosen for a kernel: others may take it before the
+kernel has it, which then hangs."""
+
+PORTS: Final = "--EnterpriseGatewayApp.port_range=10000..32000"
+"""Enterprise Gateway knows no sockets; these ports are none that systems give out."""
+
 JUPYTER: Final = Kind(
     "jupyter_server",
     "Jupyter Server",
     ".venv-servers",
     "jupyter-server",
-    ("--no-browser", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}", UNLIMITED),
+    (
+        "--no-browser",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}",
+        UNLIMITED,
+        LOOKS,
+        SOCKETS,
+    ),
 )
 GATEWAY: Final = Kind(
     "kernel_gateway",
@@ -75,6 +92,8 @@ GATEWAY: Final = Kind(
         f"--KernelGatewayApp.auth_token={TOKEN}",
         "--JupyterWebsocketPersonality.list_kernels=True",
         UNLIMITED,
+        LOOKS,
+        SOCKETS,
     ),
 )
 ENTERPRISE: Final = Kind(
@@ -87,6 +106,8 @@ ENTERPRISE: Final = Kind(
         f"--EnterpriseGatewayApp.auth_token={TOKEN}",
         "--EnterpriseGatewayApp.list_kernels=True",
         "--ZMQChannelsHandler.limit_rate=False",
+        LOOKS,
+        PORTS,
     ),
 )
 KINDS: Final = (JUPYTER, GATEWAY, ENTERPRISE)
