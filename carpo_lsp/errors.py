@@ -77,6 +77,9 @@ class KernelStartFailed(CarpoError):
     announced = False
     """Whether it has been told as the death of a kernel, too."""
 
+    replaced = False
+    """Whether the kernel's server starts another in its place."""
+
     def __init__(self, message: str, **data: Any) -> None:
         super().__init__(message, **{"exitCode": None, "stderrTail": "", "argv": [], **data})
 

@@ -31,6 +31,8 @@ class Exit(Struct, frozen=True):
     reason: str
     """One sentence for a person."""
     cause: Cause = "exited"
+    replaced: bool = False
+    """Whether its server starts another in its place."""
 
 
 class Running(Struct, frozen=True):

@@ -222,10 +222,13 @@ class Life:
             try:
                 return await self._launch_once()
             except KernelStartFailed as error:
-                if not lost_a_port(error):
+                replaced = error.replaced
+                if not replaced and not lost_a_port(error):
                     raise
-            log.warning("Kernel %s is launched again: its port was taken", self._kernel_id)
-            await self._connection.stop(0)  # the next launch chooses others
+            why = "its server has replaced it" if replaced else "its port was taken"
+            log.warning("Kernel %s is launched again: %s", self._kernel_id, why)
+            # The next launch takes the one of its server, or chooses other ports.
+            await self._connection.stop(0, restart=replaced)
         return await self._launch_once()
 
     async def _launch_once(self) -> tuple[Running | None, dict[str, Any], asyncio.Task[Exit]]:

@@ -47,7 +47,9 @@ def explain_end(exit: Exit, spec: Spec) -> KernelStartFailed:
         data["hint"] = hint
     last = exit.stderr_tail.splitlines()[-1:] or [""]
     message = f"{spec.display_name} did not start: {exit.reason} {last[0]}".strip()
-    return KernelStartFailed(f"{message} ({hint})" if hint else message, **data)
+    error = KernelStartFailed(f"{message} ({hint})" if hint else message, **data)
+    error.replaced = exit.replaced
+    return error
 
 
 def lost_a_port(error: KernelStartFailed) -> bool:

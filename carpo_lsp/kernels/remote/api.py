@@ -38,6 +38,9 @@ CONNECT: Final = 10.0
 BEAT: Final = 20.0
 """Seconds between pings over a websocket. One without an answer for half of that is cut."""
 
+AGAIN: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds before each further attempt to end a kernel that a server fails to end."""
+
 TOLD: Final = 300
 """Characters of what a server says that are passed on."""
 
@@ -46,6 +49,10 @@ MISSING: Final = "Kernels of Jupyter servers need another package: pip install '
 
 class NoSuchKernel(ServerFailed):
     """A server does not have the kernel that it is asked about."""
+
+
+class Faulted(ServerFailed):
+    """A server fails at what it is asked, by a fault of its own."""
 
 
 class Refused(ServerFailed):
@@ -127,8 +134,18 @@ class Api:
         await self._ask("POST", f"{_path(kernel_id)}/restart", seconds=START)
 
     async def delete(self, kernel_id: str) -> None:
-        """End a kernel; one that is not there is fine."""
+        """End a kernel; one that is not there is fine.
+
+        Servers fail at this while they start the kernel anew, as they do when it has died.
+        """
         with contextlib.suppress(NoSuchKernel):
+            for wait in AGAIN:
+                try:
+                    await self._ask("DELETE", _path(kernel_id))
+                except Faulted:
+                    await asyncio.sleep(wait)
+                else:
+                    return
             await self._ask("DELETE", _path(kernel_id))
 
     async def open_channels(self, kernel_id: str, session: str) -> aiohttp.ClientWebSocketResponse:
@@ -302,7 +319,8 @@ class Api:
             return NoSuchKernel(f"{title} has no such kernel ({status}{said}).")
         if status in (424, 502, 503, 504):
             return ServerFailed(f"{title} does not run at the moment ({status}{said}).")
-        return ServerFailed(f"{title} answers with an error ({status}{said}).")
+        text = f"{title} answers with an error ({status}{said})."
+        return Faulted(text) if status >= 500 else ServerFailed(text)
 
     def _said(self, answer: bytes) -> str:
         """What a server gives as its reason."""

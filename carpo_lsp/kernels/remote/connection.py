@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 LIMITED: Final = ("IOPub message rate exceeded", "IOPub data rate exceeded")
 """How a server begins to tell that it drops output."""
 
+ENDING: Final = 5.0
+"""Seconds that a server has at least to end a kernel."""
+
 
 class RemoteConnection:
     """A `Connection` to a kernel of a server: to one that runs there, or to one to be started.
@@ -98,7 +101,7 @@ class RemoteConnection:
         self._kernel_session = self._joining = None
         self._limited = False
         self._ended = asyncio.get_running_loop().create_future()
-        joins = self.remote_id is not None and not self._restart
+        joins = not self.owned  # the server may have replaced one of ours; that begins anew as well
         try:
             there = await self._be_there()
             self.remote_id = there.kernel_id
@@ -166,7 +169,8 @@ class RemoteConnection:
         """End the kernel for all who use it. Raises `KernelTimeout` or `ServerFailed`."""
         if self.remote_id is not None:
             try:
-                async with Deadline(2 * grace + 1):  # the server waits for the kernel's end
+                # The server waits for the kernel's end, or first for its start.
+                async with Deadline(max(2 * grace + 1, ENDING)):
                     await self._api.delete(self.remote_id)
             except TimeoutError:
                 raise KernelTimeout("The kernel does not end.", seconds=grace) from None
@@ -180,7 +184,8 @@ class RemoteConnection:
                     self.remote_id = (await asyncio.shield(self._starting)).kernel_id
             self._starting = None
         await self._let_go(forget=self.owned)
-        if self.owned and not restart and self.remote_id is not None and alive:
+        # One that has died may have another in its place by now.
+        if self.owned and not restart and self.remote_id is not None:
             try:
                 await self.end(grace)
             except CarpoError as error:
@@ -228,9 +233,9 @@ class RemoteConnection:
                 log.error("The connection to a kernel has failed", exc_info=error)
             self._end(str(error) if error is not None else running.result(), "lost")
 
-    def _end(self, reason: str, cause: Cause) -> None:
+    def _end(self, reason: str, cause: Cause, *, replaced: bool = False) -> None:
         if self._ended is not None and not self._ended.done():
-            self._ended.set_result(Exit(None, "", reason, cause))
+            self._ended.set_result(Exit(None, "", reason, cause, replaced))
 
     def _on_lost(self, reason: str) -> None:
         title = self._api.server.title
@@ -248,7 +253,8 @@ class RemoteConnection:
             if self._kernel_session is None:
                 self._kernel_session = message.session
             elif message.session != self._kernel_session:
-                self._end("The kernel was restarted by somebody else or has died.", "exited")
+                reason = "The kernel was restarted by somebody else or has died."
+                self._end(reason, "exited", replaced=True)
                 return
         if not self._ended.done():
             deliver = self._on_message if self._joining is None else self._joining.take
@@ -258,8 +264,13 @@ class RemoteConnection:
         """The server speaks for itself; kernels that call their sessions as we do never say so."""
         content: dict[str, Any] = message.content
         if message.msg_type == "status" and not message.parent_header:
-            if content.get("execution_state") in ("restarting", "dead"):
-                self._end("The kernel died; its server has started another one.", "exited")
+            state = content.get("execution_state")
+            if state == "restarting":
+                reason = "The kernel died; its server has started another one."
+                self._end(reason, "exited", replaced=True)
+            elif state == "dead":
+                reason = "The kernel died; its server has given up starting others."
+                self._end(reason, "exited")
         elif message.msg_type == "stream" and not self._limited:
             text = content.get("text")
             if isinstance(text, str) and text.strip().startswith(LIMITED):

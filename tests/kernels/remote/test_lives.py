@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from jupyter_servers import serving
 from support import Events, check_order, text_of
 
-from carpo_lsp.errors import KernelNotOurs, ServerFailed
+from carpo_lsp.errors import KernelDied, KernelNotOurs, KernelStartFailed, ServerFailed
 from carpo_lsp.frontend import Frontend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from jupyter_servers import Running
+
+    from carpo_lsp.kernels.remote.api import RemoteKernel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WRONG = "wrong-one"
 SLEEP = "import time\nprint('asleep', flush=True)\ntime.sleep(600)"
+
+UNSTEADY = """\
+import os, pathlib, sys
+deaths = pathlib.Path(sys.argv[1])
+left = int(deaths.read_text())
+deaths.write_text(str(max(left - 1, 0)))
+if left:
+    sys.exit(1)
+os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *sys.argv[2:]])
+"""
+"""A kernel that dies as it starts, as often as a file says."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -35,6 +53,24 @@ def _named(frontend: Frontend, any_server: Running) -> None:
 
 async def start(frontend: Frontend, server: Running, **options: str) -> str:
     return await frontend.attach_server(server.kind.name, **options)
+
+
+def write_unsteady(server: Running) -> Path:
+    """The kernelspec `unsteady` for a server; also the file of how often it dies."""
+    deaths = server.folder / "deaths"
+    deaths.write_text("0")
+    argv = [sys.executable, "-c", UNSTEADY, str(deaths), "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Unsteady", "language": "python"}
+    file = server.folder / "jupyter" / "kernels" / "unsteady" / "kernel.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(spec))
+    return deaths
+
+
+async def there(frontend: Frontend, server: Running) -> tuple[RemoteKernel, ...]:
+    """The kernels that the server has."""
+    named = frontend.manager.servers.find(server.url)
+    return (await frontend.manager.servers.offer(named)).kernels
 
 
 async def test_a_life(frontend: Frontend, events: Events, any_server: Running) -> None:
@@ -68,8 +104,7 @@ async def test_a_life(frontend: Frontend, events: Events, any_server: Running) -
     assert (await frontend.execute_code(kernel_id, "x")).state == "error"
 
     await frontend.shutdown_kernel(kernel_id)
-    server = frontend.manager.servers.find(any_server.url)
-    assert (await frontend.manager.servers.offer(server)).kernels == ()
+    assert await there(frontend, any_server) == ()
     assert events.statuses(kernel_id)[-1] == "stopped"
 
 
@@ -111,6 +146,80 @@ async def test_the_death_of_a_kernel(
     )
     await frontend.restart_kernel(kernel_id)
     assert (await frontend.execute_code(kernel_id, "x")).state == "error"
+    await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_a_dead_kernel_is_ended(
+    frontend: Frontend, events: Events, any_server: Running
+) -> None:
+    """So is the one that its server is just starting in its place."""
+    kernel_id = await start(frontend, any_server)
+    dies = frontend.execute_code(kernel_id, "import os\nos._exit(3)")
+    assert (await dies).state == "died"
+    await events.until_status("dead", kernel_id)
+    await frontend.shutdown_kernel(kernel_id)
+    assert await there(frontend, any_server) == ()
+
+
+async def test_a_server_that_gives_a_kernel_up(
+    frontend: Frontend, events: Events, any_server: Running, tmp_path: Path
+) -> None:
+    never = "--KernelRestarter.restart_limit=0"
+    async with serving(any_server.kind, tmp_path, never) as server:
+        frontend.manager.servers.name([server.named])
+        kernel_id = await start(frontend, server)
+        await frontend.execute_code(kernel_id, "import os\nos._exit(3)")
+        dead = await events.until_status("dead", kernel_id)
+        assert dead.reason == "The kernel died; its server has given up starting others."
+        await frontend.restart_kernel(kernel_id)
+        assert (await frontend.execute_code(kernel_id, "1")).state == "ok"
+        await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_a_kernel_is_ended_while_it_restarts(
+    frontend: Frontend, events: Events, any_server: Running
+) -> None:
+    kernel_id = await start(frontend, any_server)
+    restarts = asyncio.create_task(frontend.restart_kernel(kernel_id))
+    await events.until_status("restarting", kernel_id)
+    await frontend.shutdown_kernel(kernel_id)
+    with pytest.raises(KernelDied):
+        await restarts
+    assert await there(frontend, any_server) == ()
+
+
+@pytest.mark.parametrize("deaths", [0, 1])
+async def test_a_kernel_that_dies_as_it_starts(
+    frontend: Frontend, any_server: Running, deaths: int
+) -> None:
+    """Its server starts another one, as often as it dies; that is not told as a failure."""
+    left = write_unsteady(any_server)
+    left.write_text(str(deaths))
+    kernel_id = await start(frontend, any_server, spec_name="unsteady")
+    remote_id = frontend.get_kernel(kernel_id).remote_kernel_id
+    await frontend.execute_code(kernel_id, "x = 1")
+    left.write_text(str(1 - deaths))
+    await frontend.restart_kernel(kernel_id)
+    assert left.read_text() == "0"
+    assert (await frontend.execute_code(kernel_id, "x")).state == "error"
+    assert frontend.get_kernel(kernel_id).execution_count == 1
+    assert frontend.get_kernel(kernel_id).remote_kernel_id == remote_id
+    await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_a_kernel_that_dies_whenever_it_starts(
+    frontend: Frontend, any_server: Running
+) -> None:
+    left = write_unsteady(any_server)
+    kernel_id = await start(frontend, any_server, spec_name="unsteady")
+    left.write_text("100")
+    with pytest.raises(KernelStartFailed, match="The kernel died"):
+        await frontend.restart_kernel(kernel_id)
+    assert frontend.get_kernel(kernel_id).status == "dead"
+    assert await there(frontend, any_server) == ()
+    left.write_text("0")
+    await frontend.restart_kernel(kernel_id)
+    assert (await frontend.execute_code(kernel_id, "1")).state == "ok"
     await frontend.shutdown_kernel(kernel_id)
 
 
