@@ -148,14 +148,18 @@ class Api:
                     return
             await self._ask("DELETE", _path(kernel_id))
 
-    async def open_channels(self, kernel_id: str, session: str) -> aiohttp.ClientWebSocketResponse:
-        """The websocket of a kernel's channels."""
+    async def open_channels(
+        self, kernel_id: str, session: str, *, starts: bool = False
+    ) -> aiohttp.ClientWebSocketResponse:
+        """The websocket of a kernel's channels. For one that `starts` a server holds back its
+        answer until the kernel has given one."""
         import aiohttp
 
+        seconds = START if starts else ANSWER
         url = f"{self.server.url}{_path(kernel_id)}/channels?session_id={session}"
         http = await self._enter()
         try:
-            async with Deadline(ANSWER):
+            async with Deadline(seconds):
                 return await http.ws_connect(
                     url,
                     protocols=(V1,),
@@ -165,7 +169,7 @@ class Api:
                     headers=self._credentials(),
                 )
         except TimeoutError as error:
-            raise self._late(ANSWER) from error
+            raise self._late(seconds) from error
         except aiohttp.WSServerHandshakeError as error:
             raise self._explain(error.status, b"", None) from None
         except (aiohttp.ClientError, OSError) as error:

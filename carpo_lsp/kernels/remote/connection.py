@@ -114,7 +114,7 @@ class RemoteConnection:
                 self._on_lost,
                 self._on_back,
             )
-            await self._socket.open()
+            await self._socket.open(starts=self.owned)
         except ServerFailed as error:
             raise KernelStartFailed(error.message, **error.data) from error
         self._running = asyncio.create_task(self._socket.run(), name=f"remote {self.remote_id}")

@@ -71,9 +71,10 @@ class Websocket:
         self._wait = 0.0
         """Seconds before the next attempt to connect anew."""
 
-    async def open(self) -> None:
-        """Connect for the first time. Raises `ServerFailed`."""
-        self._socket = await self._api.open_channels(self._kernel_id, self._session)
+    async def open(self, *, starts: bool = False) -> None:
+        """Connect to the kernel, which may be one that only `starts`. Raises `ServerFailed`."""
+        channels = self._api.open_channels(self._kernel_id, self._session, starts=starts)
+        self._socket = await channels
 
     def send(self, request: Request) -> None:
         """Send a message, once there is a connection. One that was sent into a connection which

@@ -14,6 +14,7 @@ from support import Events, check_order, text_of
 
 from carpo_lsp.errors import KernelDied, KernelNotOurs, KernelStartFailed, ServerFailed
 from carpo_lsp.frontend import Frontend
+from carpo_lsp.kernels.remote import api
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,11 +56,11 @@ async def start(frontend: Frontend, server: Running, **options: str) -> str:
     return await frontend.attach_server(server.kind.name, **options)
 
 
-def write_unsteady(server: Running) -> Path:
+def write_unsteady(server: Running, code: str = UNSTEADY) -> Path:
     """The kernelspec `unsteady` for a server; also the file of how often it dies."""
     deaths = server.folder / "deaths"
     deaths.write_text("0")
-    argv = [sys.executable, "-c", UNSTEADY, str(deaths), "-f", "{connection_file}"]
+    argv = [sys.executable, "-c", code, str(deaths), "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": "Unsteady", "language": "python"}
     file = server.folder / "jupyter" / "kernels" / "unsteady" / "kernel.json"
     file.parent.mkdir(exist_ok=True)
@@ -186,6 +187,18 @@ async def test_a_kernel_is_ended_while_it_restarts(
     with pytest.raises(KernelDied):
         await restarts
     assert await there(frontend, any_server) == ()
+
+
+async def test_a_kernel_that_starts_slowly(
+    frontend: Frontend, any_server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the time of a start, though its server answers nothing meanwhile."""
+    monkeypatch.setattr(api, "ANSWER", 0.2)
+    code = "import time\ntime.sleep(1)\n" + UNSTEADY
+    write_unsteady(any_server, code)
+    kernel_id = await start(frontend, any_server, spec_name="unsteady")
+    assert (await frontend.execute_code(kernel_id, "1")).state == "ok"
+    await frontend.shutdown_kernel(kernel_id)
 
 
 @pytest.mark.parametrize("deaths", [0, 1])
