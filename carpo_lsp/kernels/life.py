@@ -189,14 +189,15 @@ class Life:
         self._turn.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def _start(self) -> None:
-        self._iopub_live.clear()
         self._questions.begin()
         try:
             async with Deadline(self._timeout, paused=self._is_stopped):
                 running, info, closed = await self._launch()
         except TimeoutError:
             tail = self._connection.stderr_tail()
-            raise await self._failed(explain_timeout(self._timeout, tail, self.spec)) from None
+            owned = self._connection.owned
+            error = explain_timeout(self._timeout, tail, self.spec, owned=owned)
+            raise await self._failed(error) from None
         except KernelStartFailed as error:
             raise await self._failed(error) from error.__cause__
         self._questions.info = info
@@ -208,7 +209,7 @@ class Life:
             asyncio.create_task(each, name=f"beside {self._kernel_id}") for each in self._beside()
         ]
         await self._make_ready()
-        if self._watch.done():
+        if closed.done():  # the watch may only be about to tell of it
             raise KernelDied("The kernel ended as soon as it was ready.")
         self._enter("idle")
         if running is None:
@@ -232,6 +233,7 @@ class Life:
         return await self._launch_once()
 
     async def _launch_once(self) -> tuple[Running | None, dict[str, Any], asyncio.Task[Exit]]:
+        self._iopub_live.clear()
         running = await self._connection.start()
         closed = asyncio.create_task(self._connection.wait_closed())
         try:

@@ -58,16 +58,22 @@ def lost_a_port(error: KernelStartFailed) -> bool:
     return PORT_TAKEN.search(str(error.data["stderrTail"])) is not None
 
 
-def explain_timeout(seconds: float, stderr_tail: str, spec: Spec) -> KernelStartFailed:
-    """The error for a kernel that ran but did not answer in time."""
+def explain_timeout(
+    seconds: float, stderr_tail: str, spec: Spec, *, owned: bool
+) -> KernelStartFailed:
+    """The error for a kernel that ran but did not answer in time, `owned` if we started it."""
+    if spec.argv:
+        hint = "raise the timeout, or run the kernelspec's argv in a terminal to see what it does"
+    elif owned:
+        hint = "raise the timeout, or see what its server has logged"
+    else:
+        hint = "it may run code, and answer nothing until that has ended: interrupt it"
     return KernelStartFailed(
         f"{spec.display_name} did not answer within {seconds:g} s.",
         exitCode=None,
         stderrTail=stderr_tail,
         argv=list(spec.argv),
-        hint="raise the timeout, or run the kernelspec's argv in a terminal to see what it does"
-        if spec.argv
-        else "it may run code, and answer nothing until that has ended: interrupt it",
+        hint=hint,
     )
 
 
