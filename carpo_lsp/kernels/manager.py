@@ -327,7 +327,7 @@ class KernelManager:
         """End all kernels at once, each within `grace` seconds, and close the sockets."""
         while self._kernels:
             ending = [
-                state.leave() if state.kept else state.shutdown(grace) for state in self.all()
+                state.leave() if state.stays else state.shutdown(grace) for state in self.all()
             ]
             for result in await asyncio.gather(*ending, return_exceptions=True):
                 if isinstance(result, BaseException):

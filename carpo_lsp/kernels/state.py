@@ -186,6 +186,15 @@ class KernelState:
         kept = isinstance(self._connection, Keepable) and self._connection.kept
         return kept and self.status != "dead"
 
+    @property
+    def stays(self) -> bool:
+        """Whether something is to be there after the end of this process: the kernel, or what its
+        server has put in the place of a kept one that is dead."""
+        connection = self._connection
+        if isinstance(connection, Remote) and isinstance(connection, Keepable):
+            return connection.kept
+        return self.kept
+
     # Its life, see `Life`
 
     def start(self) -> None:
@@ -272,8 +281,8 @@ class KernelState:
             self._announce(Why())
 
     async def leave(self) -> None:
-        """Let go of a kept kernel, which goes on with what it runs; what waits is dropped."""
-        assert isinstance(self._connection, Keepable)  # it is kept
+        """Let go of a kernel that stays and goes on with what it runs; what waits is dropped."""
+        assert isinstance(self._connection, Keepable)  # it stays
         await self._life.leave()
         await self._connection.leave()
 

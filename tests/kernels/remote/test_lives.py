@@ -70,8 +70,9 @@ def write_unsteady(server: Running, code: str = UNSTEADY) -> Path:
 
 async def there(frontend: Frontend, server: Running) -> tuple[RemoteKernel, ...]:
     """The kernels that the server has."""
-    named = frontend.manager.servers.find(server.url)
-    return (await frontend.manager.servers.offer(named)).kernels
+    offer = await frontend.manager.servers.offer(frontend.manager.servers.find(server.url))
+    assert offer.error is None
+    return offer.kernels
 
 
 async def test_a_life(frontend: Frontend, events: Events, any_server: Running) -> None:
@@ -175,6 +176,25 @@ async def test_a_server_that_gives_a_kernel_up(
         await frontend.restart_kernel(kernel_id)
         assert (await frontend.execute_code(kernel_id, "1")).state == "ok"
         await frontend.shutdown_kernel(kernel_id)
+
+
+async def test_a_kept_kernel_that_somebody_else_restarts(any_server: Running) -> None:
+    """It is dead for us, but what is in its place goes on."""
+    async with Frontend() as first, Frontend() as other:
+        for frontend in (first, other):
+            frontend.manager.servers.name([any_server.named])
+        events = Events(first)
+        kernel_id = await start(first, any_server)
+        await first.manager.keep(kernel_id, 0)
+        remote_id = first.get_kernel(kernel_id).remote_kernel_id
+        assert remote_id is not None
+        servers = other.manager.servers
+        await servers.api(servers.find(any_server.url)).restart(remote_id)
+        await events.until_status("dead", kernel_id)
+        await first.close()
+        again = await start(other, any_server, remote_kernel_id=remote_id)
+        assert (await other.execute_code(again, "1")).state == "ok"
+        await other.shutdown_kernel(again, force=True)
 
 
 async def test_a_kernel_is_ended_while_it_restarts(
