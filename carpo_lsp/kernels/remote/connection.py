@@ -11,6 +11,7 @@ from carpo_lsp.deadlines import Deadline
 from carpo_lsp.errors import CarpoError, KernelStartFailed, KernelTimeout, ServerFailed
 from carpo_lsp.kernels import folders
 from carpo_lsp.kernels.connection import Exit, OnMessage, Running, Work
+from carpo_lsp.kernels.remote.api import NoSuchKernel
 from carpo_lsp.kernels.remote.joining import Joining
 from carpo_lsp.kernels.remote.websocket import Websocket
 
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOOK: Final = 1.0
+"""Seconds between looks whether a server still has a kernel that starts."""
+
 LIMITED: Final = ("IOPub message rate exceeded", "IOPub data rate exceeded")
 """How a server begins to tell that it drops output."""
 
 ENDING: Final = 5.0
-"""Seconds that a server has at least to end a kernel."""
+"""Seconds that a server has at least to end a kernel, and before that to start it."""
 
 
 class RemoteConnection:
@@ -77,6 +81,8 @@ class RemoteConnection:
         self._running: asyncio.Task[str] | None = None
         self._ended: asyncio.Future[Exit] | None = None
         self._restart = False
+        self._fresh = False
+        """Whether its server has just put another in the place of one that died."""
         self._limited = False
         self._joining: Joining | None = None
 
@@ -99,7 +105,7 @@ class RemoteConnection:
 
     async def start(self) -> Running | None:
         self._kernel_session = self._joining = None
-        self._limited = False
+        self._limited = self._fresh = False
         self._ended = asyncio.get_running_loop().create_future()
         joins = not self.owned  # the server may have replaced one of ours; that begins anew as well
         try:
@@ -114,12 +120,40 @@ class RemoteConnection:
                 self._on_lost,
                 self._on_back,
             )
-            await self._socket.open(starts=self.owned)
+            await self._open(self._socket)
         except ServerFailed as error:
             raise KernelStartFailed(error.message, **error.data) from error
         self._running = asyncio.create_task(self._socket.run(), name=f"remote {self.remote_id}")
         self._running.add_done_callback(self._on_end)
         return await self._join() if joins and there.state == "busy" else None
+
+    async def _open(self, socket: Websocket) -> None:
+        """Connect to the kernel. For one that dies as it starts, its server may never tell that it
+        has given it up, but has it no more."""
+        opening = asyncio.create_task(socket.open(starts=self.owned))
+        going = asyncio.create_task(self._until_gone())
+        try:
+            await asyncio.wait([opening, going], return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                title = self._api.server.title
+                raise ServerFailed(f"{title} has given the kernel up: it died as it started.")
+            await opening
+        finally:
+            opening.cancel()
+            going.cancel()
+            await asyncio.wait([opening, going])
+
+    async def _until_gone(self) -> None:
+        """Wait until its server has the kernel no more."""
+        assert self.remote_id is not None  # it has been started
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                await self._api.kernel(self.remote_id)
+            except NoSuchKernel:
+                return
+            except ServerFailed as error:
+                log.warning("Whether the kernel is there is not known: %s", error.message)
 
     async def _join(self) -> Running:
         assert self._ended is not None  # started
@@ -142,12 +176,16 @@ class RemoteConnection:
                 if restart:
                     await api.restart(self.remote_id)
                 return await api.kernel(self.remote_id)
-            except ServerFailed:
+            except ServerFailed as error:
                 if not self.owned:
                     raise
+                if not isinstance(error, NoSuchKernel):  # it may be there all the same
+                    with contextlib.suppress(ServerFailed):
+                        await api.delete(self.remote_id)
             # It is gone, and was ours: another takes its place.
         # Whoever stops us meanwhile has to know what there is to be ended.
         self._starting = asyncio.create_task(api.start(self._spec_name, self._env))
+        self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._starting)
 
     def send(self, request: Request) -> None:
@@ -176,11 +214,10 @@ class RemoteConnection:
                 raise KernelTimeout("The kernel does not end.", seconds=grace) from None
 
     async def stop(self, grace: float, *, restart: bool = False) -> None:
-        alive = self._ended is not None and not self._ended.done()
-        self._restart = restart and alive
+        self._restart = restart and self.owned and not self._fresh
         if self._starting is not None:
             with contextlib.suppress(TimeoutError, ServerFailed):
-                async with Deadline(grace + 1):
+                async with Deadline(max(grace + 1, ENDING)):
                     self.remote_id = (await asyncio.shield(self._starting)).kernel_id
             self._starting = None
         await self._let_go(forget=self.owned)
@@ -266,6 +303,7 @@ class RemoteConnection:
         if message.msg_type == "status" and not message.parent_header:
             state = content.get("execution_state")
             if state == "restarting":
+                self._fresh = True
                 reason = "The kernel died; its server has started another one."
                 self._end(reason, "exited", replaced=True)
             elif state == "dead":

@@ -178,6 +178,37 @@ async def test_a_server_that_gives_a_kernel_up(
         await frontend.shutdown_kernel(kernel_id)
 
 
+async def test_a_kernel_that_cannot_start(
+    frontend: Frontend, any_server: Running, tmp_path: Path
+) -> None:
+    """Its server says nothing, and has the kernel no more."""
+    async with serving(any_server.kind, tmp_path, "--KernelRestarter.restart_limit=0") as server:
+        frontend.manager.servers.name([server.named])
+        write_unsteady(server, "raise SystemExit(1)")
+        with pytest.raises(KernelStartFailed, match="given the kernel up"):
+            await start(frontend, server, spec_name="unsteady")
+        assert await there(frontend, server) == ()
+
+
+async def test_a_restart_that_its_server_refuses(
+    frontend: Frontend, any_server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another kernel takes its place, and it is ended."""
+
+    async def refuse(self: api.Api, kernel_id: str) -> None:
+        raise ServerFailed("It answers with an error (500).")
+
+    kernel_id = await start(frontend, any_server)
+    first = frontend.get_kernel(kernel_id).remote_kernel_id
+    with monkeypatch.context() as patch:
+        patch.setattr(api.Api, "restart", refuse)
+        await frontend.restart_kernel(kernel_id)
+    second = frontend.get_kernel(kernel_id).remote_kernel_id
+    assert second != first
+    assert [kernel.kernel_id for kernel in await there(frontend, any_server)] == [second]
+    await frontend.shutdown_kernel(kernel_id)
+
+
 async def test_a_kept_kernel_that_somebody_else_restarts(any_server: Running) -> None:
     """It is dead for us, but what is in its place goes on."""
     async with Frontend() as first, Frontend() as other:
@@ -195,6 +226,26 @@ async def test_a_kept_kernel_that_somebody_else_restarts(any_server: Running) ->
         again = await start(other, any_server, remote_kernel_id=remote_id)
         assert (await other.execute_code(again, "1")).state == "ok"
         await other.shutdown_kernel(again, force=True)
+
+
+async def test_a_restart_after_that_of_somebody_else(
+    frontend: Frontend, events: Events, any_server: Running
+) -> None:
+    """It is one: nothing is left of what has been run in the kernel since."""
+    kernel_id = await start(frontend, any_server)
+    remote_id = frontend.get_kernel(kernel_id).remote_kernel_id
+    assert remote_id is not None
+    async with Frontend() as other:
+        other.manager.servers.name([any_server.named])
+        servers = other.manager.servers
+        await servers.api(servers.find(any_server.url)).restart(remote_id)
+        theirs = await start(other, any_server, remote_kernel_id=remote_id)
+        assert (await other.execute_code(theirs, "y = 1")).state == "ok"
+        await events.until_status("dead", kernel_id)
+        await frontend.restart_kernel(kernel_id)
+        assert (await frontend.execute_code(kernel_id, "y")).state == "error"
+    assert frontend.get_kernel(kernel_id).remote_kernel_id == remote_id
+    await frontend.shutdown_kernel(kernel_id)
 
 
 async def test_a_kernel_is_ended_while_it_restarts(
