@@ -118,6 +118,7 @@ class KernelManager:
         self._kernels: dict[str, KernelState] = {}
         self._context: zmq.Context[Any] | None = None
         self._guard = Guard()
+        self._closed = False
         self._trees = Trees()
         self._sessions = Sessions()
 
@@ -125,7 +126,7 @@ class KernelManager:
         return len(self._kernels)
 
     async def load(self) -> None:
-        """Import what a kernel of this machine needs, which the first start else has to wait for.
+        """Have ready what a kernel of this machine needs, which the first start else waits for.
 
         It takes a fifth of a start, so it is done in steps, and not at once: a client that has just
         come has questions. Not in a thread: there it would meet imports on the loop.
@@ -137,6 +138,8 @@ class KernelManager:
         from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
         KernelProvisionerFactory.instance()  # looks through all packages there are
+        if not self._closed:
+            self._guard.prepare()
 
     def start(self, spec: Spec, options: StartOptions = USUAL) -> KernelState:
         """Begin to start a kernel; `KernelState.wait_ready` tells how it went.
@@ -325,6 +328,7 @@ class KernelManager:
 
     async def close(self, grace: float = CLOSING) -> None:
         """End all kernels at once, each within `grace` seconds, and close the sockets."""
+        self._closed = True
         while self._kernels:
             ending = [
                 state.leave() if state.stays else state.shutdown(grace) for state in self.all()
@@ -333,6 +337,7 @@ class KernelManager:
                 if isinstance(result, BaseException):
                     log.error("A kernel could not be ended cleanly", exc_info=result)
             self._kernels.clear()
+        await self._guard.close()
         await self.servers.close()
         if self._context is not None:
             self._context.destroy(linger=0)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any
 
+import psutil
+
 PROGRAM = (sys.executable, "-X", "importtime", "-m", "carpo_lsp")
 
 LATER = {
@@ -67,5 +69,9 @@ async def test_what_kernels_need_is_loaded_before_one_is_wanted() -> None:
             line = await server.stderr.readline()
             assert line, f"the server has ended without {wanted}"
             wanted.discard(module(line.decode()))
+        # So is the watchdog, which would take a processor from the first kernel that starts.
+        while not (children := psutil.Process(server.pid).children()):  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
         server.stdin.close()
         await server.communicate()
+    assert not any(child.is_running() for child in children)

@@ -103,7 +103,8 @@ class Guard:
     """Has the kernels of this process killed when it ends without ending them itself.
 
     The `watchdog` that does it runs for as long as there are kernels; one that is killed meanwhile
-    is replaced. They are known by the paths of their connection files.
+    is replaced. They are known by the paths of their connection files. When there is time before
+    the first, `prepare` saves it from sharing its start with that of a watchdog.
     """
 
     def __init__(self) -> None:
@@ -113,6 +114,22 @@ class Guard:
         self._replaced = -PACE
         """When a watchdog was last replaced, on the loop's clock."""
         self._leaving: set[asyncio.Task[None]] = set()
+
+    def prepare(self) -> None:
+        """Kernels may come."""
+        if self._watchdog is None:
+            self._launch()
+
+    async def close(self) -> None:
+        """There will be no kernel. Returns when a watchdog that has nothing to watch is gone."""
+        if not self._kernels and self._watchdog is not None:
+            self._stop_replacing()
+            leaving = asyncio.create_task(_leave(self._watchdog), name="end of the watchdog")
+            self._watchdog = None
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+        if self._leaving:
+            await asyncio.wait(self._leaving)
 
     def expect(self, connection_file: str) -> None:
         """A kernel is about to be started."""
@@ -127,14 +144,7 @@ class Guard:
         has nothing to watch any more is gone."""
         if self._kernels.pop(connection_file, None) is not None:
             self._tell(connection_file, watchdog.GONE)
-        if not self._kernels and self._watchdog is not None:
-            self._stop_replacing()
-            leaving = asyncio.create_task(_leave(self._watchdog), name="end of the watchdog")
-            self._watchdog = None
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
-        if self._leaving:
-            await asyncio.wait(self._leaving)
+        await self.close()
 
     def _set(self, connection_file: str, word: bytes) -> None:
         self._kernels[connection_file] = word

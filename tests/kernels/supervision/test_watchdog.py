@@ -360,6 +360,24 @@ async def test_it_runs_while_there_are_kernels(frontend: Frontend) -> None:
     assert watchdogs() == []
 
 
+async def test_one_that_was_started_ahead(shell: Shell) -> None:
+    guard = Guard()
+    guard.prepare()
+    guard.prepare()
+    (pid,) = watchdogs()
+    guard.add("/run/kernel.json", shell(STUBBORN).pid)
+    guard.prepare()
+    assert watchdogs() == [pid]
+    await guard.close()
+    assert watchdogs() == [pid]  # it is needed
+    await guard.remove("/run/kernel.json")
+    assert watchdogs() == []
+    guard.prepare()
+    assert len(watchdogs()) == 1
+    await guard.close()
+    assert watchdogs() == []
+
+
 async def test_one_that_was_killed_is_replaced(shell: Shell) -> None:
     guard = Guard()
     first, second = shell(STUBBORN), shell(STUBBORN)
