@@ -29,13 +29,14 @@ STALL = 30.0
 MIB = 1024 * 1024
 
 ENDLESS = """\
-import itertools, sys
+import itertools, os, sys
+progress = os.open({path!r}, os.O_WRONLY | os.O_CREAT)
 for number in itertools.count():
     print(number, 'x' * 80, flush=True)
     if number % 500 == 0:
-        with open({path!r}, 'w') as file:
-            file.write(str(number))
+        os.pwrite(progress, b'%012d' % number, 0)
 """
+"""In one step: an interrupt must not come between the emptying of a file and its new text."""
 
 
 MOST = 150 * MIB
