@@ -198,7 +198,8 @@ async def test_clear_output(server: Wire, python: str) -> None:
     execution_id = await server.run(
         python,
         "from IPython.display import clear_output\n"
-        "print('one'); clear_output(); print('two'); clear_output(wait=True); print('three')",
+        "print('one\\n', end=''); clear_output(); print('two\\n', end='')\n"
+        "clear_output(wait=True); print('three\\n', end='')",
     )
     outputs = server.outputs(execution_id)
     assert [(each["kind"], each.get("wait")) for each in outputs] == [
