@@ -65,7 +65,7 @@ def explain_timeout(
     if spec.argv:
         hint = "raise the timeout, or run the kernelspec's argv in a terminal to see what it does"
     elif owned:
-        hint = "raise the timeout, or see what its server has logged"
+        hint = "raise the timeout, or see what is logged where it runs"
     else:
         hint = "it may run code, and answer nothing until that has ended: interrupt it"
     return KernelStartFailed(

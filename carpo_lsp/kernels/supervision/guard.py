@@ -121,7 +121,7 @@ class Guard:
             self._launch()
 
     async def close(self) -> None:
-        """There will be no kernel. Returns when a watchdog that has nothing to watch is gone."""
+        """Have a watchdog that has nothing to watch leave. Returns when it is gone."""
         if not self._kernels and self._watchdog is not None:
             self._stop_replacing()
             leaving = asyncio.create_task(_leave(self._watchdog), name="end of the watchdog")
