@@ -16,6 +16,8 @@ from carpo_lsp.errors import KernelDied, KernelExists, KernelNotFound, KernelSta
 from carpo_lsp.kernels import life
 from carpo_lsp.kernels.events import StatusChanged
 from carpo_lsp.kernels.manager import StartOptions
+from carpo_lsp.kernels.specs import Spec
+from carpo_lsp.kernels.startup import explain_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -339,3 +341,20 @@ async def test_restart_while_a_start_fails(frontend: Frontend, tmp_path: Path) -
         await frontend.restart_kernel(kernel_id)
     with pytest.raises(KernelNotFound):
         frontend.get_kernel(kernel_id)
+
+
+@pytest.mark.parametrize(
+    ("argv", "owned", "hint"),
+    [
+        (("py", "-m", "kernel"), True, "run the kernelspec's argv in a terminal"),
+        ((), True, "see what is logged where it runs"),
+        ((), False, "interrupt it"),
+    ],
+)
+def test_what_to_do_about_one_that_takes_too_long(
+    argv: tuple[str, ...], owned: bool, hint: str
+) -> None:
+    spec = Spec(name="k", path="", argv=argv, display_name="K", language="k")
+    error = explain_timeout(60.0, "", spec, owned=owned)
+    assert error.message == "K did not answer within 60 s."
+    assert hint in error.data["hint"]

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from support import DEADLINE, FAKE, gone, mode, names
 
+from carpo_lsp.frontend import Frontend
 from carpo_lsp.kernels.supervision import guard as guard_module
 from carpo_lsp.kernels.supervision import watchdog
 from carpo_lsp.kernels.supervision.guard import Guard, OwnFolder
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from carpo_lsp.frontend import Frontend
 
 Popen = subprocess.Popen[bytes]
 Shell = Callable[..., Popen]
@@ -375,6 +375,15 @@ async def test_one_that_was_started_ahead(shell: Shell) -> None:
     guard.prepare()
     assert len(watchdogs()) == 1
     await guard.close()
+    assert watchdogs() == []
+
+
+async def test_it_comes_ahead_of_kernels_and_goes_without_them() -> None:
+    async with Frontend() as frontend:
+        await frontend.manager.load()
+        assert len(watchdogs()) == 1
+    assert watchdogs() == []
+    await frontend.manager.load()  # it was still under way
     assert watchdogs() == []
 
 
